@@ -1,0 +1,1 @@
+"""A control plane for GPU instances rented from Novita.ai."""
