@@ -1,0 +1,297 @@
+"""The one next step for an instance, with its reason. Pure: no I/O, no clock.
+
+The first rule that fits decides, in this order: twin → closed → open attempt → unanswered mutation → delete wanted →
+absent from the listing → exited unasked → time limit → stop wanted → its own policy → no machine → not running →
+not ready → rest.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from novita_gpu.domain.idle import stop_due
+from novita_gpu.domain.instance import (
+    COMING_UP_STATUSES,
+    EXITED_STATUS,
+    GOING_STATUSES,
+    RUNNING_STATUS,
+    MutationKind,
+    Record,
+    RunKind,
+    Value,
+    Wish,
+    is_down,
+)
+from novita_gpu.domain.learn import YOUNG, counts, settles
+from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.readiness import next_probe_at, targets_are_known
+from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+
+# A mutation that was answered and shows no effect for this long is asked for again, later each time.
+AGAIN_AFTER = timedelta(seconds=60)
+AGAIN_AT_MOST = timedelta(minutes=10)
+# How long a start may leave no trace in a listing.
+EXIT_GRACE = timedelta(seconds=60)
+# Connection details that lacked a port are read again after this.
+READ_AGAIN_AFTER = timedelta(seconds=10)
+
+
+class Policy(Value, frozen=True, kw_only=True):
+    """The operator's limits."""
+
+    settle: timedelta = timedelta(seconds=20)
+    launch_timeout: timedelta = timedelta(minutes=30)
+    not_ready_stop: timedelta = timedelta(minutes=60)
+
+
+class Case(Value, frozen=True, kw_only=True):
+    """All that a decision may know."""
+
+    record: Record
+    look: Look | None
+    last_used: datetime | None
+    now: datetime
+    policy: Policy
+
+
+def decide(
+    record: Record, look: Look | None, now: datetime, policy: Policy, *, last_used: datetime | None = None
+) -> Step:
+    """The step of the first rule that fits. `record` has already learned from `look`."""
+    case = Case(record=record, look=look, last_used=last_used, now=now, policy=policy)
+    for rule in _RULES:
+        step = rule(case)
+        if step is not None:
+            return step
+    return _at_rest(case)
+
+
+def _twin(case: Case) -> Step | None:
+    """A machine that bears one of our markers and is neither ours nor awaited."""
+    record = case.record
+    for row in _twins(case):
+        attempt = next(a for a in record.attempts if a.marker == row.marker)
+        wanted = record.wants is Wish.RUNNING and not record.failure and not record.deleted_at
+        if wanted and record.machine is None and record.open_attempt is None:
+            return Adopt(attempt=attempt, row=row, reason="a machine of an earlier attempt turned up and none is there")
+        step = _mutate(case, MutationKind.DELETE, row, f"a late machine of attempt {attempt.number} is not wanted")
+        if isinstance(step, Change):
+            return step
+    return None
+
+
+def _twins(case: Case) -> Iterator[Row]:
+    machine = case.record.machine and case.record.machine.id
+    awaited = case.record.open_attempt and case.record.open_attempt.marker
+    for row in case.look.marked if case.look else ():
+        if row.id != machine and row.marker != awaited and row.seen.status not in GOING_STATUSES:
+            yield row
+
+
+def _closed(case: Case) -> Step | None:
+    return Rest(reason="deleted") if case.record.deleted_at else None
+
+
+def _open_attempt(case: Case) -> Step | None:
+    attempt = case.record.open_attempt
+    if attempt is None:
+        return None
+    row = next((r for r in (case.look.marked if case.look else ()) if r.marker == attempt.marker), None)
+    if row:
+        return Adopt(attempt=attempt, row=row, reason="its marker was seen")
+    if case.now < attempt.deadline:
+        return Rest(until=attempt.deadline, reason="create has not answered yet")
+    second = case.look and attempt.absent_at and case.look.began_at > attempt.absent_at
+    if second and case.look and settles(attempt, case.look, case.policy.settle):
+        return Settle(attempt=attempt, reason="two complete listings lack its marker")
+    settle_from = attempt.deadline + case.policy.settle
+    return Rest(
+        until=settle_from if settle_from > case.now else None,
+        reason="create had no answer; listings will tell whether it made a machine",
+    )
+
+
+def _unanswered(case: Case) -> Step | None:
+    mutation = case.record.mutation
+    if mutation and mutation.answered_at is None and case.now < mutation.deadline:
+        return Rest(until=mutation.deadline, reason=f"{mutation.kind} has not answered yet")
+    return None
+
+
+def _delete_wanted(case: Case) -> Step | None:
+    record = case.record
+    if record.wants is not Wish.DELETED:
+        return None
+    if record.machine is None:
+        return Close(reason="nothing is left of it in the cloud")
+    return _remove(case, "delete was asked for")
+
+
+def _remove(case: Case, reason: str) -> Step:
+    """Delete its machine; the listing's silence after that calls for a get."""
+    record, look = case.record, case.look
+    assert record.machine
+    deleting = record.mutation and record.mutation.kind is MutationKind.DELETE and not record.mutation.refused
+    if deleting and look and look.complete and look.row is None and counts(record, look):
+        return Inspect(reason="deleted and no longer listed: is it gone?")
+    if record.seen and record.seen.status in GOING_STATUSES:
+        return Rest(reason="the cloud is removing it")
+    return _mutate(case, MutationKind.DELETE, None, reason)
+
+
+def _absent(case: Case) -> Step | None:
+    record, look = case.record, case.look
+    if not (record.machine and look and look.complete and look.row is None and counts(record, look)):
+        return None
+    if record.missing_at:
+        return Rest(reason="not found; a later listing will confirm it")
+    if case.now < record.machine.adopted_at + YOUNG:
+        return None
+    return Inspect(reason="no longer listed: is it gone?")
+
+
+def _exited(case: Case) -> Step | None:
+    """A listing may lag behind: that something wanted has exited is believed from a get only."""
+    record, look = case.record, case.look
+    if record.wants is not Wish.RUNNING or record.failure or record.seen is None or record.run.sent_at is None:
+        return None
+    if record.seen.status != EXITED_STATUS or (look and look.from_get):
+        return None
+    grace = record.run.sent_at + EXIT_GRACE
+    if case.now < grace and record.run.running_at is None:
+        return Rest(until=grace, reason="the cloud has not shown the start yet")
+    return Inspect(reason="the listing shows it exited: has it?")
+
+
+def _time_limit(case: Case) -> Step | None:
+    record = case.record
+    if record.wants is not Wish.RUNNING or record.failure:
+        return None
+    run = record.run
+    if run.running_at:
+        if run.ready_at or case.now < run.running_at + case.policy.not_ready_stop:
+            return None
+        return Fail(code="NOT_READY", reason=f"not ready {_minutes(case.policy.not_ready_stop)} after it began to run")
+    seen = record.seen
+    died = seen is not None and seen.status == EXITED_STATUS and run.sent_at is not None and run.kind is RunKind.LAUNCH
+    if died and seen and seen.error_state:
+        return Fail(code="LAUNCH_FAILED", reason=f"the cloud says {seen.error_state}: {seen.error_message}")
+    if not died and case.now < limit_at(record, case.policy):
+        return None
+    if run.kind is RunKind.LAUNCH and record.machine and not record.machine.ran:
+        return _remove(case, f"it did not run within {_minutes(case.policy.launch_timeout)}")
+    code = "LAUNCH_TIMEOUT" if run.kind is RunKind.LAUNCH else "START_TIMEOUT"
+    return Fail(code=code, reason=f"it did not run within {_minutes(case.policy.launch_timeout)}")
+
+
+def limit_at(record: Record, policy: Policy) -> datetime:
+    """Until when it must run: counted from the wish, or from when the last offer's machine got stuck."""
+    return (record.run.limit_from or record.run.asked_at) + policy.launch_timeout
+
+
+def _stop_wanted(case: Case) -> Step | None:
+    record = case.record
+    if record.wants is not Wish.STOPPED and not record.failure:
+        return None
+    if is_down(record) and (record.machine is None or record.machine.ran):
+        return Rest(reason="stopped")
+    assert record.machine
+    if not record.machine.ran:
+        return _remove(case, "it never ran, so it holds no data: it is removed")
+    status = record.seen.status if record.seen else RUNNING_STATUS
+    if status == RUNNING_STATUS:
+        return _mutate(case, MutationKind.STOP, None, record.reason or "stop was asked for")
+    coming = status in COMING_UP_STATUSES
+    return Rest(reason="it can be stopped once it runs" if coming else f"the cloud shows it as {status}")
+
+
+def _own_policy(case: Case) -> Step | None:
+    due = stop_due(case.record, case.last_used)
+    if due and due.at <= case.now:
+        return Idle(weighed=case.last_used, reason=due.reason)
+    return None
+
+
+def _no_machine(case: Case) -> Step | None:
+    record = case.record
+    if record.machine:
+        return None
+    return _pause(case) or Launch(reason="it has no machine")
+
+
+def _not_running(case: Case) -> Step | None:
+    record = case.record
+    run, seen = record.run, record.seen
+    if run.running_at:
+        return None
+    limit = limit_at(record, case.policy)
+    if seen is None:
+        return Rest(until=limit, reason="not seen yet")
+    if seen.status == RUNNING_STATUS and run.kind is RunKind.RESTART and run.sent_at is None:
+        return _mutate(case, MutationKind.RESTART, None, "restart was asked for")
+    if seen.status != EXITED_STATUS:
+        return Rest(until=limit, reason=f"the cloud shows it as {seen.status}")
+    if run.sent_at:
+        return Fail(code="START_FAILED", reason=f"it exited again: {seen.error_state} {seen.error_message}".strip())
+    kind = MutationKind.MIGRATE if run.migrate else MutationKind.START
+    return _pause(case) or _mutate(case, kind, None, "start was asked for")
+
+
+def _not_ready(case: Case) -> Step | None:
+    run = case.record.run
+    if run.ready_at:
+        return None
+    if run.connection is None:
+        return Inspect(reason="it runs: where does it answer?")
+    if not targets_are_known(case.record):
+        again = run.connection.read_at + READ_AGAIN_AFTER
+        return (
+            Inspect(reason="a port had no address yet") if case.now >= again else Rest(until=again, reason="no address")
+        )
+    probe_at = next_probe_at(case.record)
+    return Probe(reason="it runs: does it answer?") if case.now >= probe_at else Rest(until=probe_at, reason="probed")
+
+
+def _at_rest(case: Case) -> Step:
+    due = stop_due(case.record, case.last_used)
+    return Rest(until=due.at if due else None, reason="as wanted")
+
+
+def _pause(case: Case) -> Step | None:
+    until = case.record.run.not_before
+    return Rest(until=until, reason=case.record.reason or "trying again later") if until and case.now < until else None
+
+
+def _mutate(case: Case, kind: MutationKind, twin: Row | None, reason: str) -> Step:
+    """The mutation, or a rest while the same one's effect may still show."""
+    machine = twin.id if twin else case.record.machine and case.record.machine.id
+    assert machine
+    last = case.record.twin_removal if twin else case.record.mutation
+    if last is None or (last.kind, last.machine, last.generation) != (kind, machine, case.record.generation):
+        return Change(kind=kind, machine=machine, twin=twin is not None, reason=reason)
+    again = last.over_at + min(AGAIN_AFTER * 2 ** (last.tries - 1), AGAIN_AT_MOST) / (30 if last.refused else 1)
+    if case.now < again:
+        return Rest(
+            until=again, reason=f"{kind} was {'refused' if last.refused else 'accepted'}; its effect is awaited"
+        )
+    return Change(kind=kind, machine=machine, twin=twin is not None, tries=last.tries + 1, reason=reason)
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:g} minutes"
+
+
+_RULES: tuple[Callable[[Case], Step | None], ...] = (
+    _twin,
+    _closed,
+    _open_attempt,
+    _unanswered,
+    _delete_wanted,
+    _absent,
+    _exited,
+    _time_limit,
+    _stop_wanted,
+    _own_policy,
+    _no_machine,
+    _not_running,
+    _not_ready,
+)

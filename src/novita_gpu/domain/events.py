@@ -1,0 +1,93 @@
+"""The one catalogue of what can happen. Whatever tells anybody anything reads these from the event log."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Raw, field
+
+from novita_gpu.domain.instance import InstanceId, Status, Value
+
+
+class EventType(StrEnum):
+    CREATING = "instance.creating"
+    STARTING = "instance.starting"
+    RUNNING = "instance.running"
+    READY = "instance.ready"
+    STOPPING = "instance.stopping"
+    STOPPED = "instance.stopped"
+    MIGRATING = "instance.migrating"
+    DELETING = "instance.deleting"
+    DELETED = "instance.deleted"
+    FAILED = "instance.failed"
+    RECLAIM_NOTIFIED = "instance.reclaim_notified"
+    AUTO_STOP_WARNING = "instance.auto_stop_warning"
+    RECOVERED = "instance.recovered"
+    UPDATED = "instance.updated"  # its policy was changed
+    OFFER_REFUSED = "launch.offer_refused"  # the cloud would not sell it; the next one is tried
+    ATTEMPT_SETTLED = "launch.attempt_settled"  # a lost answer: nothing was made
+    ADOPTED = "launch.adopted"  # a machine whose create had no answer was found by its marker
+    TWIN_FOUND = "launch.twin_found"  # a machine nobody waits for any more
+    START_REFUSED = "start.refused"  # its GPU was given away
+    READINESS_FAILED = "readiness.failed"  # runs, and has not answered within its time
+    CHANGED_OUTSIDE = "cloud.changed_outside"  # somebody else started, stopped or removed it
+    ORPHAN_FOUND = "sync.orphan_found"
+    MASS_ABSENCE = "sync.mass_absence"  # too many gone at once to be believed
+    CREATES_HELD = "launch.held"  # no money, or the key is not accepted
+    WEBHOOK_TEST = "webhook.test"
+
+
+DELIVERED = frozenset(
+    {
+        EventType.CREATING,
+        EventType.STARTING,
+        EventType.RUNNING,
+        EventType.READY,
+        EventType.STOPPING,
+        EventType.STOPPED,
+        EventType.MIGRATING,
+        EventType.DELETED,
+        EventType.FAILED,
+        EventType.RECLAIM_NOTIFIED,
+        EventType.AUTO_STOP_WARNING,
+        EventType.RECOVERED,
+        EventType.WEBHOOK_TEST,
+    }
+)
+
+OF_STATUS = {
+    Status.CREATING: EventType.CREATING,
+    Status.STARTING: EventType.STARTING,
+    Status.RUNNING: EventType.RUNNING,
+    Status.READY: EventType.READY,
+    Status.STOPPING: EventType.STOPPING,
+    Status.STOPPED: EventType.STOPPED,
+    Status.MIGRATING: EventType.MIGRATING,
+    Status.DELETING: EventType.DELETING,
+    Status.DELETED: EventType.DELETED,
+    Status.FAILED: EventType.FAILED,
+}
+
+
+class Cause(Value, frozen=True, kw_only=True):
+    """Who made a change and why. `actor`: a key's name, `auto-stop`, `recovery`, `cloud`, `sync`, `control`."""
+
+    actor: str
+    reason: str | None = None
+    correlation: str = ""
+
+
+class Event(Value, frozen=True, kw_only=True):
+    """One thing that happened. `sequence` is given by the store; `instance` is the public view without secrets."""
+
+    id: str
+    type: EventType
+    at: datetime
+    actor: str
+    instance_id: InstanceId | None = None
+    reason: str | None = None
+    correlation: str = ""
+    operation: str | None = None
+    previous_status: Status | None = None
+    facts: dict[str, str] = field(default_factory=dict[str, str])
+    instance: Raw | None = None
+    sequence: int = 0

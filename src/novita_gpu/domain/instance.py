@@ -1,0 +1,424 @@
+"""The record of one instance, what is wanted of it, what was seen of it, and the public status computed from both."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, NewType
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+InstanceId = NewType("InstanceId", str)
+CloudId = NewType("CloudId", str)
+
+RECORD_VERSION = 1
+
+
+class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A frozen value with named fields."""
+
+
+class Wish(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+class Status(StrEnum):
+    CREATING = "creating"
+    STARTING = "starting"
+    RUNNING = "running"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    MIGRATING = "migrating"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+AT_REST = frozenset({Status.READY, Status.STOPPED, Status.FAILED, Status.DELETED})
+
+
+class BillingMode(StrEnum):
+    ON_DEMAND = "onDemand"
+    SPOT = "spot"
+
+
+class Port(Value, frozen=True, kw_only=True):
+    port: int
+    type: Literal["http", "tcp"]
+
+
+class Env(Value, frozen=True, kw_only=True):
+    """An environment entry of the instance. The value is secret: answered to nobody, logged nowhere."""
+
+    key: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Env(key={self.key!r}, value='***')"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
+        yield "key", self.key  # msgspec's own would print the value in rich tracebacks
+
+
+class Tool(Value, frozen=True, kw_only=True):
+    name: str
+    port: int
+    type: Literal["http", "tcp"]
+
+
+class Storage(Value, frozen=True, kw_only=True):
+    id: str
+    mount_point: str
+
+
+class Spec(Value, frozen=True, kw_only=True):
+    """What to run and where: the caller's request with the template resolved in it."""
+
+    product_name: str | None = None
+    product_id: str | None = None
+    gpu_num: int = 1
+    rootfs_size_gb: int = 60
+    billing_mode: BillingMode = BillingMode.ON_DEMAND
+    max_usd_per_hour: Decimal | None = None
+    regions: tuple[str, ...]  # region names in order of preference; only these are tried
+    image_url: str
+    image_auth_id: str = ""
+    template_id: str | None = None
+    ports: tuple[Port, ...] = ()
+    envs: tuple[Env, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    command: str = ""
+    entrypoint: str = ""
+    min_cuda_version: str = ""
+    network_storages: tuple[Storage, ...] = ()
+
+
+class HealthCheck(Value, frozen=True, kw_only=True):
+    """How readiness is probed. Without `path` any answer below 500 is up."""
+
+    timeout: timedelta = timedelta(seconds=30)
+    retry_attempts: int = 3
+    retry_delay: timedelta = timedelta(seconds=2)
+    max_wait: timedelta = timedelta(minutes=10)
+    target_port: int | None = None
+    path: str | None = None
+
+
+class Activity(StrEnum):
+    HEARTBEAT = "heartbeat"
+    GPU = "gpu"
+    ANY = "any"
+
+
+class AutoStop(Value, frozen=True, kw_only=True):
+    enabled: bool = True
+    idle: timedelta = timedelta(minutes=20)
+    activity: Activity = Activity.HEARTBEAT
+    max_lifetime: timedelta | None = None
+    pinned_until: datetime | None = None
+
+
+class Recovery(Value, frozen=True, kw_only=True):
+    on_reclaim: Literal["migrate", "recreate", "none"] = "migrate"
+    max_per_day: int = 3
+    allow_on_demand: bool = False
+    save_image: bool = False
+
+
+class OnStartCapacity(StrEnum):
+    """What to do when a stopped machine's GPU was given away."""
+
+    WAIT = "wait"
+    MIGRATE = "migrate"
+    FAIL = "fail"
+
+
+class Offer(Value, frozen=True, kw_only=True):
+    """One product in one cluster at one price."""
+
+    product_id: str
+    product_name: str
+    cluster_id: str
+    region: str
+    billing_mode: BillingMode
+    gpu_num: int
+    usd_per_hour: Decimal
+    cpu_num: int | None = None
+    memory_gb: int | None = None
+
+
+class AttemptState(StrEnum):
+    OPEN = "open"  # sent, or about to be; what came of it is not known
+    ADOPTED = "adopted"  # its machine is known
+    REFUSED = "refused"  # the cloud's answer says that nothing was made
+    SETTLED = "settled"  # no answer, and two complete listings without its marker
+
+
+class Refusal(StrEnum):
+    """Why an attempt made nothing. `CAPACITY` and `STUCK` go on to the next offer, `LATER` tries the same again."""
+
+    CAPACITY = "capacity"
+    REJECTED = "rejected"
+    LATER = "later"
+    HELD = "held"  # no money, or the key is not accepted: no create at all until it is
+    STUCK = "stuck"  # made, never ran, deleted again
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """One try at creating a machine, stored before the call."""
+
+    number: int
+    marker: str
+    offer: Offer
+    intent_at: datetime
+    deadline: datetime  # when the call has answered or never will
+    state: AttemptState = AttemptState.OPEN
+    machine: CloudId | None = None
+    refusal: Refusal | None = None
+    message: str | None = None
+    answered_at: datetime | None = None
+    absent_at: datetime | None = None  # begin of the first settling listing that lacked its marker
+
+
+class Machine(Value, frozen=True, kw_only=True):
+    """The machine that the record has in the cloud."""
+
+    id: CloudId
+    offer: Offer
+    attempt: int
+    adopted_at: datetime
+    ran: bool = False  # it has been seen running, so it holds data
+
+
+class Seen(Value, frozen=True, kw_only=True):
+    """The last look that counted. `at` is when the look began. Fields are the cloud's own words."""
+
+    at: datetime
+    status: str
+    spot_status: str = ""
+    spot_reclaim_at: datetime | None = None
+    error_state: str = ""
+    error_message: str = ""
+    last_started_at: datetime | None = None
+
+
+class MutationKind(StrEnum):
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    MIGRATE = "migrate"
+    DELETE = "delete"
+
+
+class Mutation(Value, frozen=True, kw_only=True):
+    """A call that changes an existing machine, stored before it is sent."""
+
+    id: str
+    kind: MutationKind
+    machine: CloudId
+    generation: int  # of the wish that it serves
+    at: datetime
+    deadline: datetime
+    answered_at: datetime | None = None
+    refused: bool = False  # the answer says that it had no effect
+    tries: int = 1
+
+    @property
+    def over_at(self) -> datetime:
+        """From when on a look tells of its effect."""
+        return self.answered_at or self.deadline
+
+
+class RunKind(StrEnum):
+    LAUNCH = "launch"
+    START = "start"
+    RESTART = "restart"
+
+
+class PortMapping(Value, frozen=True, kw_only=True):
+    port: int
+    type: str
+    endpoint: str
+
+
+class Connection(Value, frozen=True, kw_only=True):
+    """How to reach this run's machine. Port and password change at each start (observed)."""
+
+    read_at: datetime
+    ports: tuple[PortMapping, ...] = ()
+    ssh: str | None = None
+    ssh_password: str | None = None
+    jupyter: str | None = None
+    web_terminal: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Connection(read_at={self.read_at!r}, ports={self.ports!r}, ssh={self.ssh!r}, ssh_password='***')"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield "ports", self.ports
+        yield "ssh", self.ssh
+
+
+class EndpointHealth(Value, frozen=True, kw_only=True):
+    port: int
+    endpoint: str
+    healthy: bool
+    status_code: int | None = None
+    error: str | None = None
+    response_time_ms: int = 0
+
+
+class Readiness(Value, frozen=True, kw_only=True):
+    state: Literal["pending", "probing", "ready", "failed"] = "pending"
+    checked_at: datetime | None = None
+    tries: int = 0
+    endpoints: tuple[EndpointHealth, ...] = ()
+
+
+class Run(Value, frozen=True, kw_only=True):
+    """The times of this run only: a new start begins a new one, so no rule ever judges by the run before."""
+
+    kind: RunKind
+    asked_at: datetime
+    limit_from: datetime | None = None  # where the launch limit counts from, once an offer's machine got stuck
+    sent_at: datetime | None = None  # the cloud's answer to create, start or restart (or the end of its deadline)
+    running_at: datetime | None = None
+    ready_at: datetime | None = None
+    migrate: bool = False  # the start goes by migration: its GPU was given away
+    refusals: int = 0  # answers so far that ask for a pause before the next try
+    not_before: datetime | None = None  # end of that pause
+    connection: Connection | None = None
+    readiness: Readiness = Readiness()
+
+
+class Failure(Value, frozen=True, kw_only=True):
+    code: str
+    message: str
+    at: datetime
+
+
+class Bill(Value, frozen=True, kw_only=True):
+    """Compute cost so far: what closed runs cost, and since when the open one bills."""
+
+    spent_usd: Decimal = Decimal(0)
+    since: datetime | None = None
+    usd_per_hour: Decimal = Decimal(0)
+
+
+class Record(Value, frozen=True, kw_only=True):
+    """All that is known of one instance. Written whole, guarded by `revision`, never half."""
+
+    version: int = RECORD_VERSION
+    id: InstanceId
+    name: str
+    spec: Spec
+    wants: Wish
+    generation: int = 1  # counts wishes
+    operation: str  # id of the operation that the present wish began
+    correlation: str = ""
+    created_at: datetime
+    run: Run
+    health_check: HealthCheck = HealthCheck()
+    auto_stop: AutoStop = AutoStop()
+    recovery: Recovery = Recovery()
+    on_start_capacity: OnStartCapacity = OnStartCapacity.WAIT
+    webhook_url: str | None = None  # the instance's own
+    operation_webhook_url: str | None = None  # of the request that the present wish came with
+    attempts: tuple[Attempt, ...] = ()
+    machine: Machine | None = None
+    seen: Seen | None = None
+    missing_at: datetime | None = None  # begin of the get that answered not-found
+    mutation: Mutation | None = None  # the last one of its machine
+    twin_removal: Mutation | None = None  # the last one of a machine that nobody waits for
+    failure: Failure | None = None
+    reason: str | None = None
+    bill: Bill = Bill()
+    due: datetime | None = None  # when the next pass is due; the alarm is only a copy
+    started_at: datetime | None = None
+    ready_at: datetime | None = None
+    stopped_at: datetime | None = None
+    deleted_at: datetime | None = None
+    updated_at: datetime
+    revision: int = 0  # set by the store
+    sequence: int = 0  # of its last event; set by the store
+    base: int | None = None
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        return next((a for a in self.attempts if a.state is AttemptState.OPEN), None)
+
+    @property
+    def offer(self) -> Offer | None:
+        """The offer of its machine, else of the last attempt."""
+        if self.machine:
+            return self.machine.offer
+        return self.attempts[-1].offer if self.attempts else None
+
+    @property
+    def looks_count_from(self) -> datetime | None:
+        """A look that began before this tells nothing: the last mutation had not been answered."""
+        times = [t for t in (self.mutation and self.mutation.over_at, self.machine and self.machine.adopted_at) if t]
+        return max(times, default=None)
+
+    def with_attempt(self, attempt: Attempt) -> "Record":
+        """The record with this attempt in the place of the one with its number, or added."""
+        others = tuple(a for a in self.attempts if a.number != attempt.number)
+        return replace(self, attempts=tuple(sorted((*others, attempt), key=lambda a: a.number)))
+
+
+GONE_STATUS = "removed"
+EXITED_STATUS = "exited"
+RUNNING_STATUS = "running"
+# The cloud bills compute from `pulling` until the machine is stopped (documented).
+BILLING_STATUSES = frozenset(
+    {
+        "pulling",
+        "running",
+        "toStop",
+        "stopping",
+        "toRestart",
+        "restarting",
+        "toReset",
+        "resetting",
+        "migrating",
+    }
+)
+# On their way up, whoever asked for it.
+COMING_UP_STATUSES = frozenset(
+    {"toCreate", "creating", "pulling", "toStart", "starting", "toRestart", "restarting", "toReset", "resetting"}
+    | {"migrating", "pending"}
+)
+GOING_STATUSES = frozenset({"toRemove", "removing", "removed"})
+
+
+def is_down(record: Record) -> bool:
+    """Nothing runs for it: no attempt is open, and the machine is none or was seen exited."""
+    if record.open_attempt:
+        return False
+    return record.machine is None or (record.seen is not None and record.seen.status == EXITED_STATUS)
+
+
+def status(record: Record) -> Status:
+    """The public status. Computed from the record alone; nobody assigns it."""
+    if record.deleted_at:
+        return Status.DELETED
+    if record.wants is Wish.DELETED:
+        return Status.DELETING
+    if record.wants is Wish.STOPPED:
+        return Status.STOPPED if is_down(record) else Status.STOPPING
+    if record.failure:
+        return Status.FAILED if is_down(record) else Status.STOPPING
+    if record.run.ready_at:
+        return Status.READY
+    if record.run.running_at:
+        return Status.RUNNING
+    return Status.CREATING if record.run.kind is RunKind.LAUNCH else Status.STARTING
+
+
+def is_moving(record: Record) -> bool:
+    """Something is expected to change soon, so the cloud is looked at often."""
+    return status(record) not in AT_REST or record.open_attempt is not None

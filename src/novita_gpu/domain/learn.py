@@ -1,0 +1,175 @@
+"""What a look teaches about a record: facts only, no decision. The same look twice teaches nothing new."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from novita_gpu.domain.events import EventType
+from novita_gpu.domain.instance import (
+    BILLING_STATUSES,
+    COMING_UP_STATUSES,
+    EXITED_STATUS,
+    GONE_STATUS,
+    RUNNING_STATUS,
+    Attempt,
+    Bill,
+    MutationKind,
+    Record,
+    Refusal,
+    Run,
+    RunKind,
+    Seen,
+    Value,
+    Wish,
+)
+from novita_gpu.domain.look import Look
+from novita_gpu.domain.money import cost
+
+# Not-found right after create is lag of the cloud's list, not death.
+YOUNG = timedelta(minutes=5)
+# How much later than the not-found the confirming listing must begin.
+CONFIRM_AFTER = timedelta(seconds=10)
+
+
+class Note(Value, frozen=True, kw_only=True):
+    """Something that a look revealed and that is worth an event of its own."""
+
+    type: EventType
+    reason: str
+
+
+class Learned(Value, frozen=True, kw_only=True):
+    record: Record
+    notes: tuple[Note, ...] = ()
+
+
+def learn(record: Record, look: Look | None, settle: timedelta) -> Learned:
+    """The record with everything in it that the look tells for certain."""
+    if look is None:
+        return Learned(record=record)
+    record = _absence_of_marker(record, look, settle)
+    if not counts(record, look):
+        return Learned(record=record)
+    if look.row:
+        return _sighting(record, replace(look.row.seen, at=look.began_at), certain=look.from_get)
+    if look.not_found:
+        return _not_found(record, look.began_at)
+    return _absent(record, look) if look.complete else Learned(record=record)
+
+
+def counts(record: Record, look: Look) -> bool:
+    """A look tells of the machine only if it began after the last mutation was over, and is newer than the last."""
+    if record.machine is None:
+        return False
+    since = record.looks_count_from
+    return (since is None or look.began_at >= since) and (record.seen is None or look.began_at >= record.seen.at)
+
+
+def settles(attempt: Attempt, look: Look, settle: timedelta) -> bool:
+    """Absence in this look says something of that attempt."""
+    return look.complete and look.began_at >= attempt.deadline + settle
+
+
+def _absence_of_marker(record: Record, look: Look, settle: timedelta) -> Record:
+    attempt = record.open_attempt
+    if attempt is None or attempt.absent_at or not settles(attempt, look, settle):
+        return record
+    if any(row.marker == attempt.marker for row in look.marked):
+        return record
+    return record.with_attempt(replace(attempt, absent_at=look.began_at))
+
+
+def _sighting(record: Record, seen: Seen, *, certain: bool) -> Learned:
+    """`certain`: from a get. A listing may lag behind, so an exit nobody asked for is not believed from it."""
+    if seen.status == GONE_STATUS:
+        return _gone(record, seen.at)
+    record = replace(record, seen=seen, missing_at=None, bill=_billed(record, seen.status, seen.at))
+    if seen.status == RUNNING_STATUS:
+        return Learned(record=_runs(record, seen.at))
+    if seen.status == EXITED_STATUS:
+        return _exited(record, seen.at, certain=certain)
+    if seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
+        return _comes_up_again(record, seen)
+    return Learned(record=record)
+
+
+def _runs(record: Record, at: datetime) -> Record:
+    assert record.machine
+    run = record.run
+    record = replace(record, machine=replace(record.machine, ran=True))
+    if run.running_at or record.wants is not Wish.RUNNING:
+        return record
+    if run.sent_at is None and run.kind is RunKind.RESTART:
+        return record  # still the run before: the restart has not been asked for
+    run = replace(run, sent_at=run.sent_at or at, running_at=at)
+    return replace(record, run=run, started_at=at, ready_at=None, stopped_at=None)
+
+
+def _exited(record: Record, at: datetime, *, certain: bool) -> Learned:
+    if record.wants is not Wish.RUNNING or record.failure:
+        return Learned(record=replace(record, stopped_at=record.stopped_at or at))
+    if record.run.running_at is None or not certain:
+        return Learned(record=record)
+    seen = record.seen
+    detail = f": {seen.error_state} {seen.error_message}".rstrip() if seen and seen.error_state else ""
+    reason = f"it exited in the cloud without being asked to{detail}"
+    record = replace(record, wants=Wish.STOPPED, stopped_at=at, reason=reason)
+    return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
+
+
+def _comes_up_again(record: Record, seen: Seen) -> Learned:
+    reason = f"the cloud shows it as {seen.status}"
+    run = Run(kind=RunKind.RESTART, asked_at=seen.at, sent_at=seen.at)
+    return Learned(
+        record=replace(record, run=run, reason=reason),
+        notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),),
+    )
+
+
+def _not_found(record: Record, at: datetime) -> Learned:
+    assert record.machine
+    deletion = record.mutation
+    if deletion and deletion.kind is MutationKind.DELETE and deletion.answered_at and not deletion.refused:
+        return _gone(record, at)
+    if at - record.machine.adopted_at < YOUNG:
+        return Learned(record=record)
+    return Learned(record=replace(record, missing_at=record.missing_at or at))
+
+
+def _absent(record: Record, look: Look) -> Learned:
+    if record.missing_at and look.began_at >= record.missing_at + CONFIRM_AFTER:
+        return _gone(record, look.began_at)
+    return Learned(record=record)
+
+
+def _gone(record: Record, at: datetime) -> Learned:
+    """The cloud said that the machine is gone: what that means depends on who wanted it."""
+    assert record.machine
+    ours = record.mutation is not None and record.mutation.kind is MutationKind.DELETE
+    attempt = next(a for a in record.attempts if a.number == record.machine.attempt)
+    record = replace(
+        record, machine=None, seen=None, missing_at=None, mutation=None, bill=_billed(record, GONE_STATUS, at)
+    )
+    if record.wants is Wish.DELETED:
+        return Learned(record=replace(record, deleted_at=at))
+    if not ours:
+        reason = "its machine was removed in the cloud"
+        return Learned(
+            record=replace(record, wants=Wish.DELETED, deleted_at=at, reason=reason),
+            notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),),
+        )
+    if record.wants is Wish.STOPPED or record.failure:
+        return Learned(record=replace(record, stopped_at=at))
+    stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
+    return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
+
+
+def _billed(record: Record, status: str, at: datetime) -> Bill:
+    bill = record.bill
+    if status in BILLING_STATUSES:
+        price = record.offer.usd_per_hour if record.offer else Decimal(0)
+        return bill if bill.since else replace(bill, since=at, usd_per_hour=price)
+    if bill.since is None:
+        return bill
+    return Bill(spent_usd=bill.spent_usd + cost(bill.usd_per_hour, bill.since, at), usd_per_hour=bill.usd_per_hour)

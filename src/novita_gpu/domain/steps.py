@@ -1,0 +1,79 @@
+"""What one pass may do: a closed union. Each step says why."""
+
+from datetime import datetime
+
+from novita_gpu.domain.instance import Attempt, CloudId, MutationKind, Value
+from novita_gpu.domain.look import Row
+
+
+class Rest(Value, frozen=True, kw_only=True):
+    """Nothing to do until then, or until somebody rings."""
+
+    until: datetime | None = None
+    reason: str
+
+
+class Adopt(Value, frozen=True, kw_only=True):
+    """The machine of an attempt was found by its marker."""
+
+    attempt: Attempt
+    row: Row
+    reason: str
+
+
+class Settle(Value, frozen=True, kw_only=True):
+    """An attempt without an answer made nothing."""
+
+    attempt: Attempt
+    reason: str
+
+
+class Close(Value, frozen=True, kw_only=True):
+    """Deleted, and nothing is left of it in the cloud."""
+
+    reason: str
+
+
+class Inspect(Value, frozen=True, kw_only=True):
+    """One get: for connection details, or because a listing lacks it."""
+
+    reason: str
+
+
+class Launch(Value, frozen=True, kw_only=True):
+    """Create a machine from the next offer."""
+
+    reason: str
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """A mutation of a machine that exists: start, stop, restart, migrate, delete."""
+
+    kind: MutationKind
+    machine: CloudId
+    twin: bool = False  # not its own machine
+    tries: int = 1
+    reason: str
+
+
+class Idle(Value, frozen=True, kw_only=True):
+    """Its own policy wants it stopped: the wish changes, guarded by the activity that was weighed."""
+
+    weighed: datetime | None
+    reason: str
+
+
+class Probe(Value, frozen=True, kw_only=True):
+    """Ask its endpoints whether they answer."""
+
+    reason: str
+
+
+class Fail(Value, frozen=True, kw_only=True):
+    """It cannot be had as asked: bring down what runs for it and say why."""
+
+    code: str
+    reason: str
+
+
+Step = Rest | Adopt | Settle | Close | Inspect | Launch | Change | Idle | Probe | Fail

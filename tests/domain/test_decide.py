@@ -1,0 +1,287 @@
+"""One row a rule: what is known, and the one next step."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.domain.decide import decide
+from novita_gpu.domain.instance import (
+    AttemptState,
+    AutoStop,
+    Failure,
+    MutationKind,
+    Readiness,
+    Record,
+    Run,
+    RunKind,
+    Seen,
+    Status,
+    Wish,
+    status,
+)
+from novita_gpu.domain.look import Look
+from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle
+from tests.domain.given import (
+    MACHINE,
+    POLICY,
+    TWIN,
+    at,
+    attempt,
+    got,
+    launched,
+    listing,
+    mutation,
+    new,
+    ready,
+    row,
+    running,
+    step,
+    stopped,
+)
+
+OPEN = new(attempts=(attempt(),))
+LOST = new(attempts=(attempt(absent_at=at(60)),))
+
+
+def deleting(record: Record) -> Record:
+    return replace(record, wants=Wish.DELETED)
+
+
+def test_a_new_instance_is_launched() -> None:
+    assert isinstance(step(new(), None, 0), Launch)
+
+
+def test_an_open_attempt_forbids_another_create() -> None:
+    assert isinstance(step(OPEN, listing(100), 100), Rest)
+
+
+def test_an_open_attempt_is_adopted_by_its_marker() -> None:
+    found = step(OPEN, listing(3, row("creating")), 4)
+    assert isinstance(found, Adopt)
+    assert found.row.id == MACHINE
+
+
+@pytest.mark.parametrize("wish", [Wish.DELETED, Wish.STOPPED])
+def test_nothing_ends_while_an_attempt_is_open(wish: Wish) -> None:
+    record = replace(OPEN, wants=wish)
+    assert isinstance(step(record, listing(54), 56), Rest)
+    assert status(record) in {Status.DELETING, Status.STOPPING}
+
+
+@pytest.mark.parametrize(
+    ("look", "settles"),
+    [
+        (listing(54), False),  # begun before deadline + 20 s
+        (listing(56, complete=False), False),
+        (listing(60), False),  # the same listing that was already counted
+        (listing(61), True),
+    ],
+)
+def test_an_attempt_settles_after_two_late_complete_listings(look: Look, settles: bool) -> None:
+    assert isinstance(step(LOST, look, 70), Settle) is settles
+
+
+def test_the_first_late_listing_alone_settles_nothing() -> None:
+    assert isinstance(step(OPEN, listing(56), 57), Rest)
+
+
+def test_a_settled_attempt_makes_room_for_the_next() -> None:
+    record = new(attempts=(attempt(state=AttemptState.SETTLED),))
+    assert isinstance(step(record, listing(80), 80), Launch)
+
+
+def test_a_late_machine_is_adopted_when_one_is_wanted_and_none_is_there() -> None:
+    record = new(attempts=(attempt(state=AttemptState.SETTLED),))
+    assert isinstance(step(record, listing(90, row("running", TWIN)), 91), Adopt)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        ready(attempts=(attempt(state=AttemptState.SETTLED), attempt(number=2, marker="dep1/abc/2"))),
+        stopped(),
+        new(wants=Wish.DELETED, deleted_at=at(80), attempts=(attempt(state=AttemptState.SETTLED),)),
+    ],
+)
+def test_a_twin_is_deleted_whatever_the_instance_does(record: Record) -> None:
+    found = step(replace(record, attempts=record.attempts[:1]), listing(200, row("running", TWIN)), 201)
+    assert isinstance(found, Change)
+    assert (found.kind, found.machine, found.twin) == (MutationKind.DELETE, TWIN, True)
+
+
+def test_a_twin_on_its_way_out_is_left_alone() -> None:
+    assert isinstance(step(stopped(), listing(200, row("exited"), row("removing", TWIN)), 201), Rest)
+
+
+def test_its_own_machine_is_no_twin() -> None:
+    assert isinstance(step(ready(), listing(200, row("running")), 201), Rest)
+
+
+def test_an_unanswered_mutation_is_waited_for() -> None:
+    record = ready(wants=Wish.STOPPED, mutation=mutation(MutationKind.STOP, 100, answered_at=None))
+    found = step(record, None, 110)
+    assert isinstance(found, Rest)
+    assert found.until == at(130)
+
+
+def test_delete_is_sent_whatever_the_machine_does() -> None:
+    for record in (launched(), ready(), stopped()):
+        found = step(deleting(record), None, 200)
+        assert isinstance(found, Change)
+        assert found.kind is MutationKind.DELETE
+
+
+def test_an_accepted_delete_is_not_repeated_at_once_and_is_repeated_later() -> None:
+    record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))
+    look = listing(120, row("running"))
+    assert isinstance(step(record, look, 121), Rest)
+    later = step(record, look, 162)
+    assert isinstance(later, Change)
+    assert later.tries == 2
+
+
+def test_a_deleted_machine_that_is_no_longer_listed_is_asked_for_once_more() -> None:
+    record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))
+    assert isinstance(step(record, listing(110), 111), Inspect)
+
+
+def test_a_delete_closes_when_nothing_is_left() -> None:
+    assert isinstance(step(deleting(new()), None, 5), Close)
+
+
+def test_a_machine_that_a_complete_listing_lacks_is_asked_for() -> None:
+    assert isinstance(step(ready(), listing(400), 401), Inspect)
+
+
+def test_a_listing_that_is_not_complete_says_nothing_of_absence() -> None:
+    assert isinstance(step(ready(), listing(400, complete=False), 401), Rest)
+
+
+def test_a_machine_made_a_minute_ago_may_be_missing() -> None:
+    assert isinstance(step(ready(), listing(100), 101), Rest)
+
+
+def test_an_exit_nobody_asked_for_is_believed_from_a_get_only() -> None:
+    assert isinstance(step(ready(), listing(400, row("exited")), 401), Inspect)
+    assert isinstance(step(ready(), got(402, row("exited")), 403), Rest)
+
+
+def test_a_launch_that_never_runs_is_deleted_so_that_the_next_offer_can_be_tried() -> None:
+    pulling = launched(seen=Seen(at=at(50), status="pulling"))
+    assert isinstance(step(pulling, listing(1799, row("pulling")), 1799), Rest)
+    found = step(pulling, listing(1800, row("pulling")), 1800)
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.DELETE
+
+
+def test_a_launch_that_dies_with_an_error_fails_with_the_clouds_words() -> None:
+    dead = row("exited", error_state="image", error_message="no such image")
+    found = step(launched(), got(100, dead), 100)
+    assert isinstance(found, Fail)
+    assert "no such image" in found.reason
+
+
+def test_a_start_that_takes_too_long_fails_and_is_then_brought_down() -> None:
+    record = stopped(wants=Wish.RUNNING, run=Run(kind=RunKind.START, asked_at=at(200), sent_at=at(201)))
+    found = step(record, listing(2000, row("starting")), 2001)
+    assert isinstance(found, Fail)
+    assert found.code == "START_TIMEOUT"
+
+
+def test_a_machine_that_never_answers_is_stopped_after_its_limit() -> None:
+    record = running(run=replace(running().run, readiness=Readiness(state="failed", checked_at=at(3600))))
+    assert isinstance(step(record, listing(3650, row("running")), 3655), Rest)
+    found = step(record, listing(3660, row("running")), 3660)
+    assert isinstance(found, Fail)
+    assert found.code == "NOT_READY"
+
+
+def test_what_failed_is_stopped_before_it_says_failed() -> None:
+    record = running(failure=Failure(code="NOT_READY", message="", at=at(100)))
+    assert status(record) is Status.STOPPING
+    found = step(record, listing(110, row("running")), 110)
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.STOP
+    assert status(replace(record, seen=Seen(at=at(120), status="exited"))) is Status.FAILED
+
+
+@pytest.mark.parametrize("cloud_status", ["starting", "pulling", "toRestart"])
+def test_a_stop_waits_until_the_cloud_allows_it(cloud_status: str) -> None:
+    record = ready(wants=Wish.STOPPED, seen=Seen(at=at(100), status=cloud_status))
+    assert isinstance(step(record, None, 101), Rest)
+
+
+def test_a_machine_that_never_ran_is_deleted_by_stop() -> None:
+    found = step(launched(wants=Wish.STOPPED, seen=Seen(at=at(10), status="pulling")), None, 11)
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.DELETE
+
+
+def test_stopped_rests() -> None:
+    assert isinstance(step(stopped(), listing(300, row("exited")), 301), Rest)
+
+
+def test_idle_is_stopped_on_time_and_not_before() -> None:
+    due = 62 + 20 * 60
+    assert isinstance(step(ready(), None, due - 1), Rest)
+    assert isinstance(step(ready(), None, due), Idle)
+
+
+def test_a_heartbeat_moves_the_stop() -> None:
+    found = step(ready(), None, 2000, last_used=at(1000))
+    assert isinstance(found, Rest)
+    assert found.until == at(1000 + 20 * 60)
+
+
+def test_a_pin_keeps_it() -> None:
+    pinned = ready(auto_stop=AutoStop(pinned_until=at(9000)))
+    assert isinstance(step(pinned, None, 8999), Rest)
+    assert isinstance(step(pinned, None, 9000), Idle)
+
+
+def test_a_lifetime_ends_it_in_use_or_not() -> None:
+    record = ready(auto_stop=AutoStop(enabled=False, max_lifetime=timedelta(hours=1)))
+    assert isinstance(step(record, None, 60 + 3600, last_used=at(3659)), Idle)
+
+
+def test_a_restarted_machine_is_not_judged_by_the_run_before() -> None:
+    """N14"""
+    record = ready(run=Run(kind=RunKind.RESTART, asked_at=at(5000)), seen=Seen(at=at(4999), status="running"))
+    found = step(record, None, 5001, last_used=at(100))
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.RESTART
+
+
+def test_a_stopped_machine_is_started_once() -> None:
+    asked = Run(kind=RunKind.START, asked_at=at(200))
+    found = step(stopped(wants=Wish.RUNNING, run=asked), listing(199, row("exited")), 201)
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.START
+    sent = stopped(wants=Wish.RUNNING, run=replace(asked, sent_at=at(202)), mutation=mutation(MutationKind.START, 201))
+    assert isinstance(step(sent, listing(203, row("exited")), 204), Rest)
+
+
+def test_a_start_without_a_gpu_is_asked_again_after_its_pause() -> None:
+    pausing = Run(kind=RunKind.START, asked_at=at(200), not_before=at(230), refusals=1)
+    record = stopped(wants=Wish.RUNNING, run=pausing)
+    assert isinstance(step(record, None, 229), Rest)
+    assert isinstance(step(record, None, 230), Change)
+
+
+def test_connection_details_are_read_once_it_runs() -> None:
+    record = running(run=Run(kind=RunKind.LAUNCH, asked_at=at(0), sent_at=at(1), running_at=at(60)))
+    assert isinstance(step(record, None, 61), Inspect)
+
+
+def test_then_it_is_probed() -> None:
+    assert isinstance(step(running(), None, 62), Probe)
+
+
+def test_a_record_that_moved_to_the_cloud_by_adoption_rests_until_seen() -> None:
+    assert isinstance(step(launched(), None, 2), Rest)
+
+
+def test_each_rule_names_its_reason() -> None:
+    for record in (new(), OPEN, launched(), running(), ready(), stopped(), deleting(ready())):
+        assert decide(record, None, at(5000), POLICY).reason

@@ -1,0 +1,192 @@
+"""What a look teaches, and what it does not."""
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.domain.events import EventType
+from novita_gpu.domain.instance import (
+    AttemptState,
+    Machine,
+    MutationKind,
+    Refusal,
+    Run,
+    RunKind,
+    Status,
+    Wish,
+    status,
+)
+from tests.domain.given import (
+    OFFER,
+    TWIN,
+    at,
+    attempt,
+    got,
+    launched,
+    learned,
+    listing,
+    mutation,
+    new,
+    ready,
+    row,
+    stopped,
+)
+
+
+def test_running_is_counted_from_the_begin_of_the_look() -> None:
+    """T13"""
+    record = learned(launched(), listing(30, row("running"))).record
+    assert record.run.running_at == at(30)
+    assert record.machine
+    assert record.machine.ran
+    assert status(record) is Status.RUNNING
+
+
+def test_a_look_begun_before_the_mutation_was_answered_teaches_nothing() -> None:
+    stopping = ready(wants=Wish.STOPPED, mutation=mutation(MutationKind.STOP, 100))
+    assert learned(stopping, listing(100.5, row("exited"))).record == stopping
+    assert status(learned(stopping, listing(101, row("exited"))).record) is Status.STOPPED
+
+
+def test_an_unanswered_mutation_makes_looks_wait_for_its_deadline() -> None:
+    stopping = ready(wants=Wish.STOPPED, mutation=mutation(MutationKind.STOP, 100, answered_at=None))
+    assert learned(stopping, listing(129, row("exited"))).record == stopping
+    assert status(learned(stopping, listing(130, row("exited"))).record) is Status.STOPPED
+
+
+def test_an_older_look_teaches_nothing() -> None:
+    assert learned(ready(), listing(59, row("exited"))).record == ready()
+
+
+def test_stopped_is_said_when_the_cloud_says_exited_and_not_before() -> None:
+    """T8"""
+    stopping = ready(wants=Wish.STOPPED, mutation=mutation(MutationKind.STOP, 100))
+    assert status(learned(stopping, listing(102, row("stopping"))).record) is Status.STOPPING
+
+
+def test_a_restart_is_not_running_before_it_was_asked_for() -> None:
+    asked = ready(run=Run(kind=RunKind.RESTART, asked_at=at(100)))
+    assert status(learned(asked, listing(101, row("running"))).record) is Status.STARTING
+
+
+def test_an_exit_nobody_asked_for_turns_the_wish() -> None:
+    """N21: it is not started again behind the back of whoever stopped it."""
+    after = learned(ready(), got(100, row("exited")))
+    assert after.record.wants is Wish.STOPPED
+    assert [n.type for n in after.notes] == [EventType.CHANGED_OUTSIDE]
+    assert status(after.record) is Status.STOPPED
+
+
+def test_an_unknown_status_changes_nothing_but_the_sighting() -> None:
+    """T7"""
+    after = learned(ready(), listing(100, row("zombie"))).record
+    assert after.seen
+    assert after.seen.status == "zombie"
+    assert status(after) is Status.READY
+
+
+def test_coming_up_again_by_itself_is_a_new_run() -> None:
+    """N14"""
+    after = learned(ready(), listing(100, row("restarting"))).record
+    assert (after.run.kind, after.run.asked_at, after.run.ready_at) == (RunKind.RESTART, at(100), None)
+    assert status(after) is Status.STARTING
+
+
+def test_removed_closes_what_was_to_be_deleted() -> None:
+    after = learned(ready(wants=Wish.DELETED), listing(100, row("removed"))).record
+    assert after.deleted_at == at(100)
+    assert after.machine is None
+
+
+def test_not_found_after_our_own_delete_is_enough() -> None:
+    deleting = ready(wants=Wish.DELETED, mutation=mutation(MutationKind.DELETE, 100))
+    assert learned(deleting, got(102, None)).record.deleted_at == at(102)
+
+
+def test_not_found_after_a_delete_that_was_not_answered_is_not() -> None:
+    deleting = ready(wants=Wish.DELETED, mutation=mutation(MutationKind.DELETE, 100, refused=True))
+    assert learned(deleting, got(400, None)).record.deleted_at is None
+
+
+def test_not_found_within_five_minutes_of_create_is_lag() -> None:
+    """N7"""
+    assert learned(ready(), got(300, None)).record.missing_at is None
+    assert learned(ready(), got(301, None)).record.missing_at == at(301)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "complete", "closes"), [(410.9, True, False), (411, False, False), (411, True, True)]
+)
+def test_gone_needs_a_not_found_and_a_later_complete_listing(seconds: float, complete: bool, closes: bool) -> None:
+    missing = learned(ready(), got(401, None)).record
+    after = learned(missing, listing(seconds, complete=complete)).record
+    assert (after.deleted_at is not None) is closes
+
+
+def test_a_machine_that_is_seen_again_is_not_missing() -> None:
+    missing = learned(ready(), got(401, None)).record
+    assert learned(missing, listing(405, row("running"))).record.missing_at is None
+
+
+def test_a_machine_removed_outside_closes_the_record_and_says_so() -> None:
+    after = learned(ready(), listing(100, row("removed")))
+    assert after.record.deleted_at == at(100)
+    assert [n.type for n in after.notes] == [EventType.CHANGED_OUTSIDE]
+
+
+def test_a_machine_that_never_ran_and_was_removed_by_stop_leaves_a_stopped_record() -> None:
+    discarded = launched(wants=Wish.STOPPED, mutation=mutation(MutationKind.DELETE, 10))
+    after = learned(discarded, got(20, None)).record
+    assert status(after) is Status.STOPPED
+    assert after.machine is None
+
+
+def test_a_machine_that_got_stuck_and_was_removed_makes_room_for_the_next_offer() -> None:
+    stuck = launched(mutation=mutation(MutationKind.DELETE, 1800))
+    after = learned(stuck, got(1810, None)).record
+    assert status(after) is Status.CREATING
+    assert after.attempts[0].refusal is Refusal.STUCK
+    assert after.run.limit_from == at(1810)
+
+
+def test_the_first_settling_listing_is_remembered_once() -> None:
+    record = new(attempts=(attempt(),))
+    first = learned(record, listing(60)).record
+    assert first.attempts[0].absent_at == at(60)
+    assert learned(first, listing(70)).record == first
+
+
+def test_a_marker_in_sight_is_no_absence() -> None:
+    record = new(attempts=(attempt(),))
+    assert learned(record, listing(60, row("creating"))).record == record
+
+
+def test_compute_is_billed_from_pulling_to_exited() -> None:
+    pulling = learned(launched(), listing(10, row("pulling"))).record
+    running = learned(pulling, listing(70, row("running"))).record
+    assert running.bill.since == at(10)
+    done = learned(replace(running, wants=Wish.STOPPED), listing(10 + 3600, row("exited"))).record
+    assert done.bill.since is None
+    assert done.bill.spent_usd == OFFER.usd_per_hour == Decimal("0.35")
+
+
+def test_the_same_look_twice_teaches_nothing_new() -> None:
+    for record, look in (
+        (launched(), listing(30, row("running"))),
+        (ready(), got(400, None)),
+        (stopped(), listing(200, row("exited"))),
+    ):
+        once = learned(record, look).record
+        assert learned(once, look).record == once
+
+
+def test_a_twin_in_the_look_does_not_touch_the_machine() -> None:
+    record = ready(machine=Machine(id=TWIN, offer=OFFER, attempt=1, adopted_at=at(1), ran=True))
+    look = listing(100, row("exited"), machine=TWIN)
+    assert learned(record, look).record == record
+
+
+def test_absence_says_nothing_of_a_record_whose_attempt_was_adopted() -> None:
+    record = new(attempts=(attempt(state=AttemptState.ADOPTED),))
+    assert learned(record, listing(1000)).record == record
