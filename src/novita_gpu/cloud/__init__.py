@@ -1,0 +1,1 @@
+"""The cloud behind one seam: `base.Cloud`."""
