@@ -1,0 +1,61 @@
+"""Health (section 2.9): verdicts for everybody, figures for who has a key."""
+
+from typing import Any, Literal
+
+from novita_gpu.contract.fields import Time
+from novita_gpu.contract.views import View
+
+Verdict = Literal["up", "down", "degraded", "disabled"]
+
+
+class ServicesView(View, frozen=True, kw_only=True):
+    novita_api: Verdict
+    job_queue: Verdict
+    cache: Verdict
+    migration_service: Verdict
+    auto_stop: Verdict
+    redis: Verdict
+
+
+class DependencyView(View, frozen=True, kw_only=True):
+    status: Verdict
+    response_time_ms: float | None = None
+    last_checked: Time | None = None
+    detail: str | None = None
+
+
+class RedisView(View, frozen=True, kw_only=True):
+    configured: bool
+    connected: bool
+    mode: Literal["redis", "embedded", "fallback"]
+    since: Time | None = None
+
+
+class SyncView(View, frozen=True, kw_only=True):
+    last_sync: Time | None = None
+    is_locked: bool
+
+
+class UpstreamView(View, frozen=True, kw_only=True):
+    circuit: Literal["closed", "open", "half-open"]
+    retry_after_ms: int | None = None
+
+
+class HealthView(View, frozen=True, kw_only=True):
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: Time
+    uptime: float
+    version: str
+    services: ServicesView
+    performance: dict[str, Any] | None = None
+    system: dict[str, Any] | None = None
+    dependencies: dict[str, DependencyView] | None = None
+    redis: RedisView | None = None
+    sync: SyncView | None = None
+    upstream: UpstreamView | None = None
+
+
+class ProbeView(View, frozen=True, kw_only=True):
+    """Liveness and readiness of the process."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]

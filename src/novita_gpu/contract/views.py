@@ -1,0 +1,349 @@
+"""What is answered: the instance (section 2.3), what a wish is answered with, events, and rows of a bulk."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+from novita_gpu.contract.fields import Time, Usd, time_text
+from novita_gpu.domain.events import Event, EventType
+from novita_gpu.domain.idle import idle_since, stop_due
+from novita_gpu.domain.instance import (
+    Activity,
+    BillingMode,
+    Connection,
+    Offer,
+    Readiness,
+    Record,
+    Status,
+    Wish,
+    status,
+)
+from novita_gpu.domain.money import cost, usd_text
+
+# While a machine is in one of these, what was read of this run's ports and passwords is still true.
+CONNECTED = frozenset({Status.RUNNING, Status.READY})
+# While it is in one of these, this run's probes tell something.
+PROBED = frozenset({Status.CREATING, Status.STARTING, Status.RUNNING, Status.READY})
+
+
+class View(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What is answered. A field with a default is left out when it has it; all others are always there."""
+
+
+class ErrorView(View, frozen=True, kw_only=True):
+    code: str
+    message: str
+    at: Time | None = None
+
+
+class PortView(View, frozen=True, kw_only=True):
+    port: int
+    type: str
+    endpoint: str
+    healthy: bool | None = None
+
+
+class ConnectionView(View, frozen=True, kw_only=True):
+    ssh: str | None = None
+    ssh_password: Annotated[str, Meta(description="Only in the answer for one instance, with `operate`.")] | None = None
+    jupyter: str | None = None
+    web_terminal: str | None = None
+
+
+class EndpointView(View, frozen=True, kw_only=True):
+    port: int
+    endpoint: str
+    healthy: bool
+    status_code: int | None = None
+    error: str | None = None
+    response_time_ms: int
+
+
+class ReadinessView(View, frozen=True, kw_only=True):
+    state: Literal["pending", "probing", "ready", "failed"]
+    checked_at: Time | None = None
+    endpoints: tuple[EndpointView, ...]
+
+
+class SpotView(View, frozen=True, kw_only=True):
+    status: Annotated[str, Meta(description="The cloud's own word.")]
+    reclaim_at: Time | None = None
+
+
+class AutoStopView(View, frozen=True, kw_only=True):
+    enabled: bool
+    idle_minutes: int
+    activity: Activity
+    max_lifetime_minutes: int | None = None
+    pinned_until: Time | None = None
+    last_activity_at: Time | None = None
+    last_activity_source: Literal["heartbeat", "gpu", "ready"] | None = None
+    stops_at: Time | None = None
+
+
+class InstanceView(View, frozen=True, kw_only=True):
+    """One instance."""
+
+    id: Annotated[str, Meta(examples=["ins_01jh2v6m3k4n5p6q7r8s9t0v1w"])]
+    name: str
+    status: Status
+    desired: Wish
+    status_reason: str | None = None
+    error: ErrorView | None = None
+    novita_instance_id: str | None = None
+    novita_status: Annotated[str, Meta(description="The cloud's own word.")] | None = None
+    product_id: str | None = None
+    product_name: str
+    gpu_num: int
+    cpu_num: int | None = None
+    memory_gb: int | None = None
+    rootfs_size: Annotated[int, Meta(description="GB")]
+    region: str | None = None
+    cluster_id: str | None = None
+    billing_mode: BillingMode
+    price_per_hour: Usd | None = None
+    cost_usd: Usd
+    image_url: str | None = None
+    template_id: str | None = None
+    envs: Annotated[tuple[str, ...], Meta(description="Names only; values are never answered.")]
+    port_mappings: tuple[PortView, ...]
+    connection_details: ConnectionView
+    readiness: ReadinessView
+    spot: SpotView | None = None
+    auto_stop: AutoStopView
+    webhook_url: str | None = None
+    created_at: Time
+    started_at: Time | None = None
+    ready_at: Time | None = None
+    last_used_at: Time | None = None
+    stopped_at: Time | None = None
+    deleted_at: Time | None = None
+    last_seen_at: Time | None = None
+    sequence: Annotated[int, Meta(description="Of its last event.")]
+
+
+class InstanceList(View, frozen=True, kw_only=True):
+    instances: tuple[InstanceView, ...]
+    total: int
+    next_cursor: str | None = None
+
+
+class Accepted(View, frozen=True, kw_only=True):
+    """The wish is stored and will come about; the cloud was not waited for."""
+
+    instance_id: str
+    novita_instance_id: str | None = None
+    operation_id: str
+    status: Status
+    message: str
+    estimated_ready_time: Time | None = None
+    region: str | None = None
+    product_id: str | None = None
+    price_per_hour: Usd | None = None
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a wish came to. `kept`: the answer was stored in the commit, for the request's Idempotency-Key."""
+
+    accepted: Accepted
+    began: bool
+    created: bool = False
+    kept: bool = False
+
+
+class LastUsedView(View, frozen=True, kw_only=True):
+    instance_id: str
+    last_used_at: Time
+    message: str
+
+
+class BulkRow(View, frozen=True, kw_only=True):
+    instance_id: str
+    name: str
+    status: Status
+    error: ErrorView | None = None
+
+
+class BulkView(View, frozen=True, kw_only=True):
+    count: int
+    results: tuple[BulkRow, ...]
+
+
+class EventData(View, frozen=True, kw_only=True):
+    sequence: int
+    instance_id: str | None = None
+    operation_id: str | None = None
+    actor: str
+    reason: str | None = None
+    previous_status: Status | None = None
+    correlation_id: str | None = None
+    facts: dict[str, str] | None = None
+    instance: (
+        Annotated[
+            Raw, Meta(description="The instance as it was, without secrets.", extra_json_schema={"type": "object"})
+        ]
+        | None
+    ) = None
+
+
+class EventView(View, frozen=True, kw_only=True):
+    """One thing that happened. A webhook's body is the same without `id`, which is its `webhook-id`."""
+
+    id: str
+    type: EventType
+    timestamp: Time
+    data: EventData
+
+
+class EventList(View, frozen=True, kw_only=True):
+    events: tuple[EventView, ...]
+    next_after: Annotated[int, Meta(description="`after` of the next page.")] | None = None
+
+
+def instance_view(
+    record: Record, *, last_used_at: datetime | None, secrets: bool = False, as_of: datetime | None = None
+) -> InstanceView:
+    """Section 2.3. `secrets` shows the password; the cost runs until `as_of`, else until the last change."""
+    now_is = status(record)
+    offer = record.offer if record.machine or record.open_attempt else None
+    spec = record.spec
+    seen = record.seen
+    connection = record.run.connection if now_is in CONNECTED else None
+    return InstanceView(
+        id=record.id,
+        name=record.name,
+        status=now_is,
+        desired=record.wants,
+        status_reason=record.reason,
+        error=_error(record),
+        novita_instance_id=record.machine.id if record.machine else None,
+        novita_status=seen.status if seen else None,
+        product_id=offer.product_id if offer else spec.product_id,
+        product_name=offer.product_name if offer else spec.product_name or spec.product_id or "",
+        gpu_num=spec.gpu_num,
+        cpu_num=offer.cpu_num if offer else None,
+        memory_gb=offer.memory_gb if offer else None,
+        rootfs_size=spec.rootfs_size_gb,
+        region=offer.region if offer else None,
+        cluster_id=offer.cluster_id if offer else None,
+        billing_mode=offer.billing_mode if offer else spec.billing_mode,
+        price_per_hour=_price(offer),
+        cost_usd=_cost(record, as_of or record.updated_at),
+        image_url=spec.image_url,
+        template_id=spec.template_id,
+        envs=tuple(e.key for e in spec.envs),
+        port_mappings=_ports(connection, record.run.readiness),
+        connection_details=_connection(connection, secrets=secrets),
+        readiness=_readiness(record.run.readiness if now_is in PROBED else Readiness()),
+        spot=_spot(record),
+        auto_stop=_auto_stop(record, last_used_at),
+        webhook_url=record.webhook_url,
+        created_at=time_text(record.created_at),
+        started_at=_time(record.started_at),
+        ready_at=_time(record.ready_at),
+        last_used_at=_time(last_used_at),
+        stopped_at=_time(record.stopped_at),
+        deleted_at=_time(record.deleted_at),
+        last_seen_at=_time(seen and seen.at),
+        sequence=record.sequence,
+    )
+
+
+def event_view(event: Event) -> EventView:
+    return EventView(
+        id=event.id,
+        type=event.type,
+        timestamp=time_text(event.at),
+        data=EventData(
+            sequence=event.sequence,
+            instance_id=event.instance_id,
+            operation_id=event.operation,
+            actor=event.actor,
+            reason=event.reason,
+            previous_status=event.previous_status,
+            correlation_id=event.correlation or None,
+            facts=event.facts or None,
+            instance=event.instance or None,  # an empty one is none
+        ),
+    )
+
+
+def _time(at: datetime | None) -> str | None:
+    return time_text(at) if at else None
+
+
+def _error(record: Record) -> ErrorView | None:
+    failure = record.failure
+    return failure and ErrorView(code=failure.code, message=failure.message, at=time_text(failure.at))
+
+
+def _price(offer: Offer | None) -> str | None:
+    return offer and usd_text(offer.usd_per_hour)
+
+
+def _cost(record: Record, until: datetime) -> str:
+    bill = record.bill
+    running = cost(bill.usd_per_hour, bill.since, until) if bill.since else 0
+    return usd_text(bill.spent_usd + running)
+
+
+def _ports(connection: Connection | None, readiness: Readiness) -> tuple[PortView, ...]:
+    healthy = {e.port: e.healthy for e in readiness.endpoints}
+    return tuple(
+        PortView(port=p.port, type=p.type, endpoint=p.endpoint, healthy=healthy.get(p.port))
+        for p in (connection.ports if connection else ())
+    )
+
+
+def _connection(connection: Connection | None, *, secrets: bool) -> ConnectionView:
+    if connection is None:
+        return ConnectionView()
+    return ConnectionView(
+        ssh=connection.ssh,
+        ssh_password=connection.ssh_password if secrets else None,
+        jupyter=connection.jupyter,
+        web_terminal=connection.web_terminal,
+    )
+
+
+def _readiness(readiness: Readiness) -> ReadinessView:
+    return ReadinessView(
+        state=readiness.state,
+        checked_at=_time(readiness.checked_at),
+        endpoints=tuple(
+            EndpointView(
+                port=e.port,
+                endpoint=e.endpoint,
+                healthy=e.healthy,
+                status_code=e.status_code,
+                error=e.error,
+                response_time_ms=e.response_time_ms,
+            )
+            for e in readiness.endpoints
+        ),
+    )
+
+
+def _spot(record: Record) -> SpotView | None:
+    seen = record.seen
+    if seen is None or not seen.spot_status:
+        return None
+    return SpotView(status=seen.spot_status, reclaim_at=_time(seen.spot_reclaim_at))
+
+
+def _auto_stop(record: Record, last_used_at: datetime | None) -> AutoStopView:
+    policy = record.auto_stop
+    active_at = idle_since(record, last_used_at)
+    due = stop_due(record, last_used_at)
+    lifetime = policy.max_lifetime
+    return AutoStopView(
+        enabled=policy.enabled,
+        idle_minutes=int(policy.idle.total_seconds() // 60),
+        activity=policy.activity,
+        max_lifetime_minutes=int(lifetime.total_seconds() // 60) if lifetime else None,
+        pinned_until=_time(policy.pinned_until),
+        last_activity_at=_time(active_at),
+        last_activity_source=None if active_at is None else "heartbeat" if active_at == last_used_at else "ready",
+        stops_at=_time(due and due.at),
+    )
