@@ -1,0 +1,121 @@
+"""What goes into the store and comes out of it, and what can go wrong on the way.
+
+StoreError
+├── Unavailable     the server does not answer; whether a write was done is unknown
+├── Unreadable      what is stored was not written by this version or is damaged; it is left alone
+└── Lost            the write was not done, and says why
+    ├── Stale       the record has moved on: load it and decide anew
+    ├── NameTaken   a living instance has the name
+    ├── InUse       a heartbeat came after the one that the stop had weighed
+    ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
+    └── ClaimLost   the idempotency mark is no longer ours
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from novita_gpu.domain.events import Event
+from novita_gpu.domain.instance import InstanceId, Record, Value
+
+
+class StoreError(Exception): ...
+
+
+class Unavailable(StoreError): ...
+
+
+class Unreadable(StoreError): ...
+
+
+class Lost(StoreError): ...
+
+
+class Stale(Lost): ...
+
+
+class NameTaken(Lost):
+    def __init__(self, name: str, owner: InstanceId) -> None:
+        super().__init__(f"{name} is taken by {owner}")
+        self.name = name
+        self.owner = owner
+
+
+class InUse(Lost): ...
+
+
+class NotRunning(Lost): ...
+
+
+class ClaimLost(Lost): ...
+
+
+class Answer(Value, frozen=True, kw_only=True):
+    """An answer kept for its Idempotency-Key."""
+
+    status: int
+    body: bytes
+
+
+class Claim(Value, frozen=True, kw_only=True):
+    """Our mark on an Idempotency-Key: `key` is the full key (caller, method, path, key), `token` says it is ours."""
+
+    key: str
+    fingerprint: str
+    token: str
+
+
+class Claimed(Value, frozen=True, kw_only=True):
+    """What a claim found.
+
+    `ours`: go on. `answered`: give it again. `busy`: the first is still running. `reused`: another body had it.
+    """
+
+    outcome: Literal["ours", "answered", "busy", "reused"]
+    answer: Answer | None = None
+    retry_after_ms: int = 0
+
+
+class Try(Value, frozen=True, kw_only=True):
+    """One sending of a delivery."""
+
+    at: datetime
+    duration_ms: int
+    status_code: int | None = None
+    error: str | None = None
+    answer: str = ""
+
+
+class Delivery(Value, frozen=True, kw_only=True):
+    """One event on its way to one receiver. The store gives `revision`, and `sequence`, its event's."""
+
+    id: str  # also the `webhook-id`, constant over retries: derives from the event's id
+    event_id: str
+    url: str
+    due: datetime
+    state: Literal["pending", "delivered", "exhausted"] = "pending"
+    tries: tuple[Try, ...] = ()
+    created_at: datetime
+    instance_id: InstanceId | None = None
+    type: str = ""
+    sequence: int = 0
+    revision: int = 0
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """One commit: a record, and everything that must be written with it or not at all.
+
+    `before` is what the change was decided on: its revision guards the write (None: the record is new).
+    `weighed_activity` guards a stop for idleness: a later heartbeat makes it `InUse`.
+    `id` names this very commit: the same again, after a lost answer, is answered as the first was and doubles
+    nothing. Without one, each call of `commit` is a commit of its own.
+    """
+
+    id: str = ""
+    before: Record | None
+    after: Record
+    events: tuple[Event, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    claim: Claim | None = None
+    answer: Answer | None = None
+    guards_activity: bool = False
+    weighed_activity: datetime | None = None

@@ -1,0 +1,69 @@
+"""Small facts about the whole: set once, remembered for a while, or held by one at a time."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from novita_gpu.store.base import Unavailable
+from novita_gpu.store.keys import EMPTIES_FOR, Keys
+from novita_gpu.store.stored import instant, micros, millis
+from novita_gpu.store.wire import Script, Wire
+
+FIRST = Script("first")
+LOCK = Script("lock")
+UNLOCK = Script("unlock")
+REMEMBER = Script("remember")
+LOCKED_AT_MOST = timedelta(hours=1)
+
+
+class Facts:
+    """The small facts of one store. Every call may raise `Unavailable`, and may be repeated."""
+
+    def __init__(self, wire: Wire, keys: Keys) -> None:
+        self._wire = wire
+        self._keys = keys
+
+    async def first(self, name: str, value: str) -> str:
+        """Stores the fact unless there is one; answers what is stored, for ever the same."""
+        return (await self._wire.value(FIRST, (self._keys.fact(name),), (value,)) or b"").decode()
+
+    async def fact(self, name: str) -> str | None:
+        stored = await self._wire.get(self._keys.fact(name))
+        return stored.decode() if stored is not None else None
+
+    async def put(self, name: str, value: str, ttl: timedelta | None = None) -> None:
+        """Stores the fact in place of any before; without `ttl` it stays."""
+        await self._wire.put(self._keys.fact(name), value, millis(ttl) if ttl is not None else None)
+
+    async def forget(self, name: str) -> None:
+        await self._wire.delete(self._keys.fact(name))
+
+    async def remember_empty(self, key: str, until: datetime) -> None:
+        """Remembers that an offer is sold out; the later end counts."""
+        await self._wire.number(REMEMBER, (self._keys.empties(),), (key, micros(until), millis(EMPTIES_FOR)))
+
+    async def empties(self, now: datetime) -> dict[str, datetime]:
+        """What is remembered as empty at `now`, and until when."""
+        words = (f"({micros(now)}", "+inf", "BYSCORE")
+        stored = await self._wire.zrange_scores(self._keys.empties(), *words)
+        return {member.decode(): instant(int(until)) for member, until in stored}
+
+    async def forget_empties(self) -> None:
+        await self._wire.delete(self._keys.empties())
+
+    @asynccontextmanager
+    async def lock(self, name: str, owner: str, ttl: timedelta) -> AsyncGenerator[bool]:
+        """True: held until the block ends or `ttl` is over; the same owner gets it again. False: another has it."""
+        key = self._keys.lock(name)
+        held = bool(await self._wire.number(LOCK, (key,), (owner, millis(min(ttl, LOCKED_AT_MOST)))))
+        try:
+            yield held
+        finally:
+            if held:
+                await self._give_back(key, owner)
+
+    async def _give_back(self, key: str, owner: str) -> None:
+        try:
+            await self._wire.number(UNLOCK, (key,), (owner,))
+        except Unavailable:
+            return  # it ends by itself, and what was done under it is not undone by this

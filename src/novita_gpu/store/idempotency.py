@@ -1,0 +1,40 @@
+"""Idempotency-Keys: a mark while the first request runs, then its answer for whoever asks again."""
+
+from novita_gpu.store.base import Answer, Claim, Claimed
+from novita_gpu.store.keys import ANSWERED_FOR, CLAIMED_FOR, Keys
+from novita_gpu.store.stored import answer_of, encode, millis
+from novita_gpu.store.wire import Script, Wire
+
+CLAIM = Script("claim")
+KEEP = Script("keep")
+RELEASE = Script("release")
+
+
+class Claims:
+    """All Idempotency-Keys of one store. Every call may raise `Unavailable`, and may be repeated."""
+
+    def __init__(self, wire: Wire, keys: Keys) -> None:
+        self._wire = wire
+        self._keys = keys
+
+    async def claim(self, claim: Claim) -> Claimed:
+        """Marks the key as ours for 30 s, or says what is known of it.
+
+        A commit that carries the claim stores its answer with the record; whoever commits nothing uses `keep`.
+        """
+        words = (claim.fingerprint, claim.token, millis(CLAIMED_FOR))
+        verdict, *facts = await self._wire.verdict(CLAIM, (self._keys.claim(claim.key),), words)
+        if verdict == b"answered":
+            return Claimed(outcome="answered", answer=answer_of(facts[0]))
+        if verdict == b"busy":
+            return Claimed(outcome="busy", retry_after_ms=max(0, int(facts[0])))
+        return Claimed(outcome="ours" if verdict == b"ours" else "reused")
+
+    async def keep(self, claim: Claim, answer: Answer) -> bool:
+        """Stores the answer for 24 h. False: the mark ended and another request has the key."""
+        words = (claim.fingerprint, claim.token, encode(answer), millis(ANSWERED_FOR))
+        return bool(await self._wire.number(KEEP, (self._keys.claim(claim.key),), words))
+
+    async def release(self, claim: Claim) -> None:
+        """Takes our mark off, so that the key may be tried again. An answer stays."""
+        await self._wire.number(RELEASE, (self._keys.claim(claim.key),), (claim.token,))

@@ -1,0 +1,108 @@
+-- One commit: a record with its events, deliveries and kept answer, all or none. See records.py for keys and words.
+local record, activity, timeline, closed_name, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local sequence_key, events, living, closed = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local feed_stream, feed_number, due, deliveries, delivery_number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local name, name_before, machine, machine_before = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
+local TYPES = 18
+
+local commit, expected, id, document = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local takes_heartbeats, closed_at, closed_for_ms, weighed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local token, answer, answered_for_ms, feed_cap = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
+local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
+local WORDS = 16
+local is_closed = closed_at ~= ''
+
+local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed')
+local revision, sequence, commits, was_closed = tonumber(stored[1] or '0'), stored[2] or '0', stored[3] or '', stored[4]
+for known, its_revision, its_sequence in string.gmatch(commits, '(%S+)=(%d+)=(%d+)') do
+  if known == commit then
+    return { 'done', its_revision, its_sequence }
+  end
+end
+if revision ~= expected then
+  return { 'stale', whole(revision) }
+end
+if token ~= '' then
+  local mark = redis.call('HMGET', claim, 'token', 'answer')
+  if mark[1] ~= token or mark[2] then
+    return { 'claim' }
+  end
+end
+local owner = redis.call('GET', name)
+if not is_closed and owner and owner ~= id then
+  return { 'name', owner }
+end
+if weighed ~= '' then
+  local last = redis.call('GET', activity)
+  if last and tonumber(last) > tonumber(weighed) then
+    return { 'used' }
+  end
+end
+
+local sequences = {}
+for i = 1, event_count do
+  sequence = tell(sequence_key, events, { timeline, KEYS[TYPES + i] }, ARGV[WORDS + i])
+  sequences[i] = sequence
+end
+for i = 1, delivery_count do
+  local word = WORDS + event_count + (i - 1) * 5
+  local of_event = tonumber(ARGV[word + 3])
+  local its_sequence = of_event > 0 and sequences[of_event] or ARGV[word + 4]
+  local key = KEYS[TYPES + event_count + i]
+  deliver(key, due, deliveries, delivery_number, ARGV[word + 1], ARGV[word + 2], its_sequence, ARGV[word + 5])
+end
+
+local new_revision = whole(revision + 1)
+commits = commits .. commit .. '=' .. new_revision .. '=' .. sequence .. ' '
+local _, kept = string.gsub(commits, ' ', ' ')
+if kept > 8 then
+  commits = string.gsub(commits, '^%S+ ', '', 1)
+end
+redis.call('HSET', record, 'document', document, 'revision', new_revision, 'sequence', sequence,
+  'heartbeats', takes_heartbeats, 'commits', commits)
+
+if name_before ~= name and redis.call('GET', name_before) == id then
+  redis.call('DEL', name_before)
+end
+if had_machine and machine_before ~= machine and redis.call('GET', machine_before) == id then
+  redis.call('DEL', machine_before)
+end
+if has_machine and redis.call('GET', machine) ~= id then
+  redis.call('SET', machine, id)
+end
+if is_closed and not was_closed then
+  redis.call('HSET', record, 'closed', '1')
+  if redis.call('GET', name) == id then
+    redis.call('DEL', name)
+  end
+  redis.call('SET', closed_name, id, 'PX', closed_for_ms)
+  redis.call('SREM', living, id)
+  redis.call('ZREMRANGEBYSCORE', closed, '-inf', tonumber(closed_at) - tonumber(closed_for_ms) * 1000)
+  redis.call('ZADD', closed, closed_at, id)
+elseif not is_closed then
+  redis.call('SADD', living, id)
+  if not owner then
+    redis.call('SET', name, id)
+  end
+end
+if is_closed then
+  for _, key in ipairs({ record, activity, timeline, has_machine and machine or nil }) do
+    if redis.call('PTTL', key) == -1 then
+      redis.call('PEXPIRE', key, closed_for_ms)
+    end
+  end
+elseif was_closed then
+  redis.call('HDEL', record, 'closed')
+  redis.call('ZREM', closed, id)
+  redis.call('DEL', closed_name)
+  for _, key in ipairs({ record, activity, timeline, has_machine and machine or nil }) do
+    redis.call('PERSIST', key)
+  end
+end
+if token ~= '' and answer ~= '' then
+  redis.call('HSET', claim, 'answer', answer)
+  redis.call('PEXPIRE', claim, answered_for_ms)
+end
+feed(feed_stream, feed_number, feed_cap, 'id', id, 'revision', new_revision, 'sequence', sequence)
+return { 'done', new_revision, sequence }

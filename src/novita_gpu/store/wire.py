@@ -1,0 +1,196 @@
+"""The one place that speaks to the server: untyped answers become values here, and its faults become `Unavailable`.
+
+Every write of the store may be repeated without doing anything twice, so a command whose connection broke is sent
+again. One that found no answer in time is not: the server hangs, and the caller has a deadline of its own.
+"""
+
+from asyncio import timeout
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as ConnectionBroken
+from redis.exceptions import NoScriptError, RedisError
+
+from novita_gpu.store.base import Unavailable
+
+Word = str | bytes | int
+Entry = tuple[int, dict[bytes, bytes]]
+
+# Answers come within milliseconds; a server that hangs longer is as good as gone. Below a second a slow disk would
+# look like an outage.
+ANSWER_WITHIN_S = 5.0
+# The longest blocking read. Shorter: an idle plane asks more often; longer: what cuts idle connections cuts this one.
+BLOCK_AT_MOST_S = 30.0
+# Commands at once; the next wait for a place. Far above what one process keeps busy.
+CONNECTIONS = 64
+
+
+class Script:
+    """Lua that runs as one transaction. `names` are files of `lua/`, joined in this order."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    @cached_property
+    def text(self) -> str:
+        folder = files("novita_gpu.store").joinpath("lua")
+        return "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in self._names)
+
+    @cached_property
+    def sha(self) -> str:
+        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def _faults() -> Generator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as fault:
+        raise Unavailable(f"the store does not answer: {str(fault) or 'not in time'}") from fault
+
+
+def connect(url: str, *, connections: int = CONNECTIONS) -> Redis:
+    """A client of the server at `url`. Nothing is sent before the first command.
+
+    It has no time-out of its own for answers: `Wire` sets it. With one, redis-py sends through `asyncio.wait_for`,
+    which before Python 3.12 swallows a cancellation that comes as the sending ends: the task goes on for ever.
+    """
+    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+        url,
+        max_connections=connections,
+        timeout=ANSWER_WITHIN_S,
+        socket_timeout=None,
+        socket_connect_timeout=ANSWER_WITHIN_S,
+        protocol=2,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2, supported_errors=(ConnectionBroken,)),
+    )
+    return Redis.from_pool(pool)
+
+
+class Wire:
+    """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._words = cast("Callable[..., Awaitable[Any]]", redis.execute_command)  # pyright: ignore[reportUnknownMemberType]
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:
+        with _faults():
+            async with timeout(within_s):
+                return await self._words(*words)
+
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
+        with _faults():
+            async with timeout(ANSWER_WITHIN_S):
+                try:
+                    return await self._words("EVALSHA", script.sha, len(keys), *keys, *args)
+                except NoScriptError:
+                    return await self._words("EVAL", script.text, len(keys), *keys, *args)
+
+    async def verdict(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> list[bytes]:
+        """What a script answers as a list of words."""
+        return cast("list[bytes]", await self._run(script, keys, args))
+
+    async def number(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> int:
+        """What a script answers as a whole number."""
+        return int(await self._run(script, keys, args))
+
+    async def value(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> bytes | None:
+        """What a script answers as one word, or nothing."""
+        return cast("bytes | None", await self._run(script, keys, args))
+
+    async def table(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> list[list[bytes | None]]:
+        """What a script answers as rows."""
+        return cast("list[list[bytes | None]]", await self._run(script, keys, args))
+
+    async def ping(self) -> None:
+        await self._send("PING")
+
+    async def setting(self, name: str) -> str:
+        """A setting of the server, "" where it does not tell."""
+        found = cast("dict[str, str]", await self._send("CONFIG GET", name))
+        return str(found.get(name, ""))
+
+    async def shut_down(self) -> None:
+        """Ends the server. It does not answer, so this raises `Unavailable` when it worked."""
+        await self._send("SHUTDOWN", "NOSAVE")
+
+    async def get(self, key: str) -> bytes | None:
+        return cast("bytes | None", await self._send("GET", key))
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", await self._send("MGET", *keys)) if keys else []
+
+    async def put(self, key: str, value: Word, ttl_ms: int | None = None) -> None:
+        await self._send("SET", key, value, *(("PX", ttl_ms) if ttl_ms is not None else ()))
+
+    async def delete(self, key: str) -> None:
+        await self._send("DEL", key)
+
+    async def hgetall(self, key: str) -> Mapping[bytes, bytes]:
+        return cast("dict[bytes, bytes]", await self._send("HGETALL", key))
+
+    async def hmget(self, key: str, *fields: str) -> list[bytes | None]:
+        return cast("list[bytes | None]", await self._send("HMGET", key, *fields))
+
+    async def members(self, key: str) -> set[bytes]:
+        """All members of a set."""
+        return cast("set[bytes]", await self._send("SMEMBERS", key))
+
+    async def zrange(self, key: str, *words: Word) -> list[bytes]:
+        """Members of a sorted set; `words` as ZRANGE takes them after its key."""
+        return cast("list[bytes]", await self._send("ZRANGE", key, *words))
+
+    async def zrange_scores(self, key: str, *words: Word) -> list[tuple[bytes, float]]:
+        """Members of a sorted set with their scores."""
+        flat = cast("list[bytes]", await self._send("ZRANGE", key, *words, "WITHSCORES"))
+        return [(member, float(score)) for member, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    async def zcard(self, key: str) -> int:
+        return int(await self._send("ZCARD", key))
+
+    async def zrem(self, key: str, members: Sequence[Word]) -> None:
+        if members:
+            await self._send("ZREM", key, *members)
+
+    async def entries(self, key: str, after: int, limit: int) -> list[Entry]:
+        """Up to `limit` entries of a numbered stream with numbers above `after`, in order."""
+        return _numbered(await self._send("XRANGE", key, f"({after}-0", "+", "COUNT", limit))
+
+    async def wait_for_entries(self, key: str, after: int, limit: int, block_ms: int) -> list[Entry]:
+        """As `entries`, waiting up to `block_ms` for the first."""
+        words: tuple[Word, ...] = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", key, f"{after}-0")
+        answer = await self._send("XREAD", *words, within_s=block_ms / 1000 + ANSWER_WITHIN_S)
+        return _numbered(answer[0][1]) if answer else []
+
+    async def trim(self, key: str, below: int) -> None:
+        """Removes the entries of a numbered stream with numbers below `below`."""
+        await self._send("XTRIM", key, "MINID", f"{below}-0")
+
+    async def keys(self, pattern: str) -> list[bytes]:
+        """Every key that matches, found in small steps. For looking at the whole store, not for serving."""
+        found: list[bytes] = []
+        cursor: int = 0
+        while True:
+            cursor, page = cast("tuple[int, list[bytes]]", await self._send("SCAN", cursor, "MATCH", pattern))
+            found += page
+            if not cursor:
+                return found
+
+    async def ttl_ms(self, key: str) -> int:
+        """-1: it has none; -2: there is no such key."""
+        return int(await self._send("PTTL", key))
+
+
+def _numbered(entries: Any) -> list[Entry]:
+    return [(int(entry_id.split(b"-")[0]), cast("dict[bytes, bytes]", fields)) for entry_id, fields in entries]

@@ -1,0 +1,56 @@
+"""Small facts about the whole."""
+
+import asyncio
+from datetime import timedelta
+
+from novita_gpu.store import Store
+from tests.store.samples import after
+
+MINUTE = timedelta(minutes=1)
+
+
+async def test_the_first_to_say_it_is_believed(store: Store) -> None:
+    said = await asyncio.gather(*(store.facts.first("deployment", f"d{number}") for number in range(10)))
+    assert len(set(said)) == 1
+    assert await store.facts.fact("deployment") == said[0]
+
+
+async def test_a_fact_is_replaced_and_forgotten(store: Store) -> None:
+    assert await store.facts.fact("held") is None
+    await store.facts.put("held", "no money")
+    await store.facts.put("held", "", ttl=MINUTE)
+    assert await store.facts.fact("held") == ""
+    assert 0 < await store.wire.ttl_ms(store.keys.fact("held")) <= 60_000
+    await store.facts.forget("held")
+    assert await store.facts.fact("held") is None
+
+
+async def test_an_empty_offer_is_remembered_until_its_end_and_the_later_end_counts(store: Store) -> None:
+    await store.facts.remember_empty("4090 eu-1", after(60))
+    await store.facts.remember_empty("4090 eu-1", after(30))
+    await store.facts.remember_empty("h100 as-1", after(20))
+    assert await store.facts.empties(after(10)) == {"4090 eu-1": after(60), "h100 as-1": after(20)}
+    assert await store.facts.empties(after(20)) == {"4090 eu-1": after(60)}
+    await store.facts.forget_empties()
+    assert await store.facts.empties(after(10)) == {}
+
+
+async def test_a_lock_has_one_owner_until_it_is_given_back(store: Store) -> None:
+    async with store.facts.lock("sync", "one", MINUTE) as held:
+        async with store.facts.lock("sync", "other", MINUTE) as also:
+            assert (held, also) == (True, False)
+        async with store.facts.lock("other", "other", MINUTE) as elsewhere:
+            assert elsewhere
+    async with store.facts.lock("sync", "other", MINUTE) as later:
+        assert later
+
+
+async def test_a_lock_that_ended_is_not_taken_from_its_next_owner(store: Store) -> None:
+    async with store.facts.lock("sync", "one", MINUTE):
+        await store.wire.put(store.keys.lock("sync"), "other", 60_000)
+    assert await store.wire.get(store.keys.lock("sync")) == b"other"
+
+
+async def test_no_lock_outlives_an_hour(store: Store) -> None:
+    async with store.facts.lock("sync", "one", timedelta(days=9)):
+        assert 0 < await store.wire.ttl_ms(store.keys.lock("sync")) <= 3_600_000
