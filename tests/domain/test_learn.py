@@ -190,3 +190,13 @@ def test_a_twin_in_the_look_does_not_touch_the_machine() -> None:
 def test_absence_says_nothing_of_a_record_whose_attempt_was_adopted() -> None:
     record = new(attempts=(attempt(state=AttemptState.ADOPTED),))
     assert learned(record, listing(1000)).record == record
+
+
+def test_a_get_does_not_take_a_reclaim_notice_away() -> None:
+    noticed = learned(ready(), listing(100, row("running", spot_status="notified", spot_reclaim_at=at(3700)))).record
+    after = learned(noticed, got(101, row("running"))).record
+    assert after.seen
+    assert (after.seen.spot_status, after.seen.spot_reclaim_at) == ("notified", at(3700))
+    cleared = learned(after, listing(102, row("running"))).record
+    assert cleared.seen
+    assert cleared.seen.spot_status == ""

@@ -52,7 +52,8 @@ def learn(record: Record, look: Look | None, settle: timedelta) -> Learned:
     if not counts(record, look):
         return Learned(record=record)
     if look.row:
-        return _sighting(record, replace(look.row.seen, at=look.began_at), certain=look.from_get)
+        seen = replace(look.row.seen, at=look.began_at)
+        return _sighting(record, _with_spot(seen, record) if look.from_get else seen, certain=look.from_get)
     if look.not_found:
         return _not_found(record, look.began_at)
     return _absent(record, look) if look.complete else Learned(record=record)
@@ -92,6 +93,14 @@ def _sighting(record: Record, seen: Seen, *, certain: bool) -> Learned:
     if seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
         return _comes_up_again(record, seen)
     return Learned(record=record)
+
+
+def _with_spot(seen: Seen, record: Record) -> Seen:
+    """Only listings show the spot fields (documented): a get must not take a notice away."""
+    last = record.seen
+    if last is None or seen.spot_status:
+        return seen
+    return replace(seen, spot_status=last.spot_status, spot_reclaim_at=last.spot_reclaim_at)
 
 
 def _runs(record: Record, at: datetime) -> Record:

@@ -1,0 +1,24 @@
+"""The doorbell: what wakes a pass. It carries ids, never decisions; losing all rings costs seconds."""
+
+from datetime import datetime
+from typing import Protocol
+
+from novita_gpu.domain.instance import InstanceId
+
+
+class Bell(Protocol):
+    async def ring(self, instance: InstanceId) -> None:
+        """A pass over this instance begins now, or follows the one under way. Never two at once."""
+        ...
+
+    async def alarm(self, instance: InstanceId, at: datetime) -> None:
+        """A pass at that time; replaces the alarm before. Does not lose a ring."""
+        ...
+
+    async def look(self, at: datetime) -> None:
+        """The next listing of the cloud begins at that time at the latest."""
+        ...
+
+    async def outbox(self) -> None:
+        """Something waits to be delivered."""
+        ...

@@ -1,0 +1,352 @@
+"""What a person may ask for. Each command stores a wish and rings; it never waits for the cloud to fulfil it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from novita_gpu.cloud.base import CloudError
+from novita_gpu.contract import (
+    Accepted,
+    BulkRow,
+    CreateInstance,
+    ErrorView,
+    Outcome,
+    PatchInstance,
+    StartInstance,
+    WishBody,
+    answer_of,
+)
+from novita_gpu.control.bell import Bell
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.launch import Launcher
+from novita_gpu.control.order import Orders, refuse_without_offer
+from novita_gpu.domain.answers import new_run
+from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Unavailable
+from novita_gpu.domain.events import Cause
+from novita_gpu.domain.instance import (
+    AutoStop,
+    CloudId,
+    HealthCheck,
+    InstanceId,
+    OnStartCapacity,
+    Record,
+    Recovery,
+    Run,
+    RunKind,
+    Status,
+    Value,
+    Wish,
+    is_down,
+    status,
+)
+from novita_gpu.domain.money import usd_text
+from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
+from novita_gpu.store import Store
+from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunning, Stale
+
+T = TypeVar("T")
+
+AHEAD = timedelta(seconds=60)
+# A commit that lost its guard this often meets a record that changes faster than it can be read.
+TRIES = 10
+
+
+class Caller(Value, frozen=True, kw_only=True):
+    """Who asks: the name of the key, its scopes, the correlation id, and the mark of its Idempotency-Key."""
+
+    actor: str
+    correlation: str = ""
+    scopes: frozenset[str] = frozenset()
+    claim: Claim | None = None
+
+    @property
+    def cause(self) -> Cause:
+        return Cause(actor=self.actor, correlation=self.correlation)
+
+
+class Defaults(Value, frozen=True, kw_only=True):
+    """The operator's policy for what a request leaves out."""
+
+    health_check: HealthCheck = HealthCheck()
+    auto_stop: AutoStop = AutoStop()
+    recovery: Recovery = Recovery()
+    on_start_capacity: OnStartCapacity = OnStartCapacity.WAIT
+
+
+class Commands:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        orders: Orders,
+        launcher: Launcher,
+        journal: Journal,
+        bell: Bell,
+        defaults: Defaults,
+        now: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        check_receiver: Callable[[str], None],
+        look_soon: timedelta,
+    ) -> None:
+        self._store, self._orders, self._launcher, self._journal = store, orders, launcher, journal
+        self._bell, self._defaults, self._now, self._new_id = bell, defaults, now, new_id
+        self._check_receiver, self._look_soon = check_receiver, look_soon
+
+    async def create(self, request: CreateInstance, caller: Caller) -> Outcome:
+        """Stores the instance; passes buy its machine. Raises every `Problem` before anything is stored."""
+        self._receivers(request.webhook_url)
+        await self._refuse_taken(request.name)
+        record = await self._record(request, caller)
+        accepted = await self._expectation(record)
+        outcome = Outcome(accepted=accepted, began=True, created=True, kept=caller.claim is not None)
+        try:
+            await self._commit(None, record, caller, outcome)
+        except NameTaken as taken:
+            raise _taken(taken.name, taken.owner) from None
+        await self._wake(record.id)
+        return outcome
+
+    async def start(self, ref: str, request: StartInstance, caller: Caller) -> Outcome:
+        self._receivers(request.webhook_url)
+
+        def begin(record: Record) -> Record:
+            kind = RunKind.START if record.machine else RunKind.LAUNCH
+            run = Run(kind=kind, asked_at=self._now())
+            started = new_run(record, run, self._journal.operation())
+            return replace(started, health_check=request.health_check(record.health_check))
+
+        return await self._wish(Verb.START, ref, begin, request.webhook_url, caller)
+
+    async def stop(self, ref: str, request: WishBody, caller: Caller) -> Outcome:
+        return await self._wish(Verb.STOP, ref, self._turned(Wish.STOPPED), request.webhook_url, caller)
+
+    async def delete(self, ref: str, request: WishBody, caller: Caller) -> Outcome:
+        return await self._wish(Verb.DELETE, ref, self._turned(Wish.DELETED), request.webhook_url, caller)
+
+    async def restart(self, ref: str, request: WishBody, caller: Caller) -> Outcome:
+        def begin(record: Record) -> Record:
+            return new_run(record, Run(kind=RunKind.RESTART, asked_at=self._now()), self._journal.operation())
+
+        return await self._wish(Verb.RESTART, ref, begin, request.webhook_url, caller)
+
+    async def patch(self, ref: str, request: PatchInstance, caller: Caller) -> Record:
+        """Changes the policy of a living instance; what the request leaves out stays."""
+        url = request.webhook_url
+        if isinstance(url, str):
+            self._receivers(url)
+
+        async def change(record: Record) -> Record:
+            if record.deleted_at:
+                raise Conflicting("INSTANCE_NOT_RUNNING", f"{record.name} is deleted; nothing of it can change.")
+            after = replace(
+                record,
+                auto_stop=request.auto_stop.over(record.auto_stop) if request.auto_stop else record.auto_stop,
+                recovery=request.recovery.over(record.recovery) if request.recovery else record.recovery,
+                on_start_capacity=request.on_start_capacity or record.on_start_capacity,
+                webhook_url=url if isinstance(url, str) or url is None else record.webhook_url,
+            )
+            if after == record:
+                return record
+            return await self._journal.write(self._journal.updated(record, after, caller.cause, self._now()))
+
+        record = await self._guarded(ref, change)
+        await self._bell.ring(record.id)
+        return record
+
+    async def touch(self, ref: str, at: datetime | None) -> tuple[Record, datetime]:
+        """A sign of life. Never moves backwards; refused once a stop or delete is under way or done."""
+        record, now = await self.resolve(ref), self._now()
+        if at and not record.created_at <= at <= now + AHEAD:
+            message = "Must not be before the instance's creation, nor more than 60 s ahead."
+            raise Invalid(Fault(field="lastUsedAt", message=message, value=at.isoformat()))
+        try:
+            return record, await self._store.records.touch(record.id, at or now)
+        except NotRunning:
+            raise Conflicting(
+                "INSTANCE_NOT_RUNNING",
+                f"{record.name} is being stopped or is not running; start it to use it.",
+                details={"instanceId": record.id, "status": status(record)},
+            ) from None
+
+    async def stop_all(self, *, dry_run: bool, caller: Caller) -> list[BulkRow]:
+        """Stops everything that may bill: every record with a machine, or an attempt, not seen stopped or gone."""
+        records = await self._store.records.load_many(await self._store.records.living())
+        rows: list[BulkRow] = []
+        for record in records:
+            if is_down(record) and (record.machine or record.wants is not Wish.RUNNING or record.failure):
+                continue
+            if record.wants is Wish.RUNNING:
+                rows.append(await self._bulk_row(record, dry_run, replace(caller, claim=None)))
+        return rows
+
+    async def resolve(self, ref: str) -> Record:
+        """The instance with that id, else with that cloud id, else with that name (the living one first)."""
+        records = self._store.records
+        found = await records.load(InstanceId(ref))
+        if found is None:
+            owner = await records.id_of_machine(CloudId(ref)) or await records.id_of_name(ref)
+            found = await records.load(owner) if owner else None
+        if found is None:
+            raise Missing("INSTANCE_NOT_FOUND", f"There is no instance {ref}. List them to see ids and names.")
+        return found
+
+    async def _bulk_row(self, record: Record, dry_run: bool, caller: Caller) -> BulkRow:
+        if dry_run:
+            return BulkRow(instance_id=record.id, name=record.name, status=status(record))
+        try:
+            outcome = await self.stop(record.id, WishBody(), caller)
+        except Problem as problem:
+            error = ErrorView(code=problem.code, message=problem.message)
+            return BulkRow(instance_id=record.id, name=record.name, status=status(record), error=error)
+        return BulkRow(instance_id=record.id, name=record.name, status=outcome.accepted.status)
+
+    async def _record(self, request: CreateInstance, caller: Caller) -> Record:
+        spec, now, defaults = await self._orders.spec(request), self._now(), self._defaults
+        check = request.health_check
+        return Record(
+            id=InstanceId(self._new_id("ins")),
+            name=request.name,
+            spec=spec,
+            wants=Wish.RUNNING,
+            operation=self._journal.operation(),
+            correlation=caller.correlation,
+            created_at=now,
+            updated_at=now,
+            run=Run(kind=RunKind.LAUNCH, asked_at=now),
+            health_check=check.over(defaults.health_check) if check else defaults.health_check,
+            auto_stop=request.auto_stop.over(defaults.auto_stop) if request.auto_stop else defaults.auto_stop,
+            recovery=request.recovery.over(defaults.recovery) if request.recovery else defaults.recovery,
+            on_start_capacity=request.on_start_capacity or defaults.on_start_capacity,
+            webhook_url=request.webhook_url,
+            due=now,
+        )
+
+    async def _expectation(self, record: Record) -> Accepted:
+        """What create answers: the first offer, when the catalogue is at hand; raises `Refused` when it has none."""
+        accepted = _accepted(record, _create_message(record))
+        try:
+            ranking = await self._launcher.offers(record)
+        except CloudError:
+            return accepted
+        refuse_without_offer(ranking, record.spec)
+        offer = ranking.offers[0]
+        return replace(
+            accepted, region=offer.region, product_id=offer.product_id, price_per_hour=usd_text(offer.usd_per_hour)
+        )
+
+    def _turned(self, wish: Wish) -> Callable[[Record], Record]:
+        def begin(record: Record) -> Record:
+            return replace(
+                record,
+                wants=wish,
+                generation=record.generation + 1,
+                operation=self._journal.operation(),
+                reason=None,
+            )
+
+        return begin
+
+    async def _wish(
+        self, verb: Verb, ref: str, begin: Callable[[Record], Record], webhook_url: str | None, caller: Caller
+    ) -> Outcome:
+        """Table of wishes by status, under the record's revision."""
+        self._receivers(webhook_url)
+
+        async def wish(record: Record) -> Outcome:
+            answer = response(verb, status(record))
+            if answer is Response.REFUSE:
+                raise _refusal(verb, record)
+            if answer is not Response.BEGIN:
+                began = answer is Response.SAME
+                text = f"{verb} is already under way." if began else f"It is already {status(record)}."
+                return Outcome(accepted=_accepted(record, text), began=began)
+            after = replace(begin(record), operation_webhook_url=webhook_url, due=self._now())
+            accepted = _accepted(after, f"{verb.capitalize()} was accepted and will happen.")
+            outcome = Outcome(accepted=accepted, began=True, kept=caller.claim is not None)
+            await self._commit(record, after, caller, outcome)
+            await self._wake(record.id)
+            return outcome
+
+        return await self._guarded(ref, wish)
+
+    async def _guarded(self, ref: str, act: Callable[[Record], Awaitable[T]]) -> T:
+        """Decides anew as long as the record moves on under the decision."""
+        for _ in range(TRIES):
+            try:
+                return await act(await self.resolve(ref))
+            except Stale:
+                continue
+        raise Unavailable(
+            "STORE_UNAVAILABLE", "The instance changes too fast; try again.", retry_after=timedelta(seconds=1)
+        )
+
+    async def _commit(self, before: Record | None, after: Record, caller: Caller, outcome: Outcome) -> None:
+        code, body = answer_of(outcome)
+        answer = Answer(status=code, body=body) if caller.claim else None
+        change = self._journal.change(before, after, caller.cause, self._now(), claim=caller.claim, answer=answer)
+        try:
+            await self._journal.write(change)
+        except ClaimLost:
+            raise Conflicting(
+                "IDEMPOTENCY_IN_PROGRESS",
+                "Another request with this Idempotency-Key has taken over; ask again for its answer.",
+                retry_after=timedelta(seconds=1),
+            ) from None
+
+    async def _refuse_taken(self, name: str) -> None:
+        """A taken name is refused before the cloud's catalogue is asked; the commit guards it once more."""
+        owner = await self._store.records.id_of_name(name)
+        record = await self._store.records.load(owner) if owner else None
+        if record and record.deleted_at is None:
+            raise _taken(name, record.id)
+
+    def _receivers(self, url: str | None) -> None:
+        if url:
+            self._check_receiver(url)
+
+    async def _wake(self, instance: InstanceId) -> None:
+        await self._bell.ring(instance)
+        await self._bell.look(self._now() + self._look_soon)
+
+
+def _accepted(record: Record, message: str) -> Accepted:
+    return Accepted(
+        instance_id=record.id,
+        novita_instance_id=record.machine.id if record.machine else None,
+        operation_id=record.operation,
+        status=status(record),
+        message=message,
+    )
+
+
+def _create_message(record: Record) -> str:
+    policy = record.auto_stop
+    if not policy.enabled:
+        return "Accepted. It is not stopped for idleness; stop it when you are done."
+    minutes = policy.idle.total_seconds() / 60
+    return (
+        f"Accepted. Once ready it is stopped after {minutes:g} minutes without a heartbeat (PUT …/last-used), "
+        "whatever its GPU does."
+    )
+
+
+def _taken(name: str, owner: InstanceId) -> Conflicting:
+    return Conflicting(
+        "INSTANCE_ALREADY_EXISTS",
+        f"The name {name} belongs to a living instance. Choose another, or delete that one.",
+        details={"name": name, "instanceId": owner},
+    )
+
+
+def _refusal(verb: Verb, record: Record) -> Conflicting:
+    now = status(record)
+    todo = (
+        "It is gone for good; create a new one." if now in {Status.DELETING, Status.DELETED} else "Wait, or start it."
+    )
+    return Conflicting(
+        REFUSAL_CODES[verb],
+        f"{record.name} is {now}; it cannot be asked to {verb}. {todo}",
+        details={"instanceId": record.id, "status": now},
+    )

@@ -1,0 +1,137 @@
+"""A record's before and after, told as one commit: state, events and deliveries together."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from novita_gpu.contract import instance_view
+from novita_gpu.control.bell import Bell
+from novita_gpu.domain.events import DELIVERED, OF_STATUS, Cause, Event, EventType
+from novita_gpu.domain.instance import InstanceId, Record, status
+from novita_gpu.domain.learn import Learned
+from novita_gpu.store.base import Answer, Change, Claim, Delivery
+from novita_gpu.store.records import Records
+
+
+class Journal:
+    """Writes changes. `new_id(prefix)` makes ids; `default_receiver` takes what has no receiver of its own."""
+
+    def __init__(
+        self, records: Records, bell: Bell, new_id: Callable[[str], str], default_receiver: str | None
+    ) -> None:
+        self._records, self._bell = records, bell
+        self._new_id = new_id
+        self._default_receiver = default_receiver
+
+    async def write(self, change: Change) -> Record:
+        """Commit, and ring for what is to be delivered. Raises as `Records.commit` does."""
+        record = await self._records.commit(change)
+        if change.deliveries:
+            await self._bell.outbox()
+        return record
+
+    async def fact(
+        self, instance: InstanceId, learn: Callable[[Record], Learned], cause: Cause, at: datetime
+    ) -> Record | None:
+        """Write a fact into whatever the record has become: the guard throws away decisions, never answers."""
+        deliveries = False
+
+        def change_of(record: Record) -> Change | None:
+            nonlocal deliveries
+            learned = learn(record)
+            if learned.record == record and not learned.notes:
+                return None
+            change = self.change(record, learned, cause, at)
+            deliveries = bool(change.deliveries)
+            return change
+
+        record = await self._records.update(instance, change_of)
+        if deliveries:
+            await self._bell.outbox()
+        return record
+
+    def operation(self) -> str:
+        return self._new_id("op")
+
+    def change(
+        self,
+        before: Record | None,
+        after: Record | Learned,
+        cause: Cause,
+        at: datetime,
+        *,
+        claim: Claim | None = None,
+        answer: Answer | None = None,
+        weighs_activity: bool = False,
+        weighed_activity: datetime | None = None,
+    ) -> Change:
+        """One commit with an event for each note and one for a changed status, addressed to their receivers."""
+        learned = after if isinstance(after, Learned) else Learned(record=after)
+        record = replace(learned.record, updated_at=at)
+        snapshot = Raw(msgspec.json.encode(instance_view(record, last_used_at=weighed_activity)))
+        events = tuple(self._events(before, replace(learned, record=record), cause, at, snapshot))
+        return Change(
+            before=before,
+            after=record,
+            events=events,
+            deliveries=tuple(d for e in events if (d := self._delivery(record, e))),
+            claim=claim,
+            answer=answer,
+            guards_activity=weighs_activity,
+            weighed_activity=weighed_activity,
+        )
+
+    def _events(
+        self, before: Record | None, learned: Learned, cause: Cause, at: datetime, snapshot: Raw
+    ) -> Iterator[Event]:
+        record = learned.record
+        previous = status(before) if before else None
+        told: list[tuple[EventType, str | None]] = [(note.type, note.reason) for note in learned.notes]
+        if status(record) is not previous:
+            told.append((OF_STATUS[status(record)], cause.reason or record.reason))
+        for type_, reason in told:
+            yield Event(
+                id=self._new_id("evt"),
+                type=type_,
+                at=at,
+                actor=cause.actor,
+                instance_id=record.id,
+                reason=reason,
+                correlation=cause.correlation or record.correlation,
+                operation=record.operation,
+                previous_status=previous,
+                instance=snapshot,
+            )
+
+    def _delivery(self, record: Record, event: Event) -> Delivery | None:
+        receiver = record.operation_webhook_url or record.webhook_url or self._default_receiver
+        if receiver is None or event.type not in DELIVERED:
+            return None
+        return Delivery(
+            id=event.id.replace("evt_", "msg_", 1),
+            event_id=event.id,
+            url=receiver,
+            due=event.at,
+            created_at=event.at,
+            instance_id=record.id,
+            type=event.type.value,
+        )
+
+    def updated(self, before: Record, after: Record, cause: Cause, at: datetime) -> Change:
+        """A change of policy: an event though the status stays."""
+        change = self.change(before, after, cause, at)
+        told = Event(
+            id=self._new_id("evt"),
+            type=EventType.UPDATED,
+            at=at,
+            actor=cause.actor,
+            instance_id=after.id,
+            reason=cause.reason,
+            correlation=cause.correlation,
+            operation=after.operation,
+            previous_status=status(before),
+        )
+        return replace(change, events=(*change.events, told))

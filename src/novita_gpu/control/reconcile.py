@@ -1,0 +1,248 @@
+"""One pass over one instance: look, decide, do one thing, write it down."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from msgspec.structs import replace
+
+from novita_gpu.cloud.base import MUTATION_TIMEOUT, Cloud, CloudError, Detail, Lane, NotFound
+from novita_gpu.control.bell import Bell
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.launch import Launcher
+from novita_gpu.control.probe import Prober
+from novita_gpu.control.replies import replied
+from novita_gpu.domain.answers import Reply, adopted, failed, mutation_answered, settled, stopped_by_policy
+from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.events import Cause, EventType
+from novita_gpu.domain.instance import InstanceId, Mutation, MutationKind, Record, is_moving
+from novita_gpu.domain.learn import Learned, Note, learn
+from novita_gpu.domain.look import Look
+from novita_gpu.domain.readiness import probed, targets
+from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+from novita_gpu.store import Store
+from novita_gpu.store.base import InUse, Stale
+
+log = structlog.get_logger()
+
+_SAVING = frozenset({MutationKind.STOP, MutationKind.DELETE})
+# A get that had no answer is tried again after this.
+LOOK_AGAIN = timedelta(seconds=5)
+CONTROL = Cause(actor="control")
+
+
+class Reconciler:
+    """Passes over instances. The doorbell sees to it that no two run over one instance at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cloud: Cloud,
+        launcher: Launcher,
+        prober: Prober,
+        journal: Journal,
+        bell: Bell,
+        policy: Policy,
+        moving: timedelta,
+        now: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        mutation_timeout: timedelta = MUTATION_TIMEOUT,
+    ) -> None:
+        self._store, self._cloud, self._launcher, self._prober = store, cloud, launcher, prober
+        self._journal, self._bell, self._policy, self._moving = journal, bell, policy, moving
+        self._now, self._new_id = now, new_id
+        self._mutation_timeout = mutation_timeout
+
+    async def reconcile(self, instance: InstanceId) -> None:
+        """One pass. A record that moved on while it was decided about is decided about anew."""
+        record = await self._store.records.load(instance)
+        if record is None:
+            return
+        try:
+            after, until = await self._pass(record)
+        except (Stale, InUse):
+            await self._bell.ring(instance)
+            return
+        await self._wake(after, until)
+
+    async def _pass(self, before: Record) -> tuple[Record, datetime | None]:
+        look = await self._store.looks.look(before)
+        last_used = await self._store.records.activity(before.id)
+        learned = learn(before, look, self._policy.settle)
+        step = self._decide(learned, look, last_used)
+        if isinstance(step, Inspect) or await self._needs_a_fresh_look(step, learned.record):
+            learned, look = await self._inspect(learned)
+            step = self._decide(learned, look, last_used)
+            if isinstance(step, Inspect):
+                step = Rest(until=self._now() + LOOK_AGAIN, reason=step.reason)
+        return await self._do(before, learned, step)
+
+    def _decide(self, learned: Learned, look: Look | None, last_used: datetime | None) -> Step:
+        return decide(learned.record, look, self._now(), self._policy, last_used=last_used)
+
+    async def _do(self, before: Record, learned: Learned, step: Step) -> tuple[Record, datetime | None]:
+        """The record as written, and when the next pass is due."""
+        record, now = learned.record, self._now()
+        match step:
+            case Rest():
+                return await self._settle_down(before, learned, step)
+            case Launch():
+                return await self._launcher.launch(before, learned), now
+            case Change():
+                return await self._mutate(before, learned, step)
+            case Probe():
+                return await self._probe(before, learned)
+            case Adopt():
+                found = replace(adopted(record, step.attempt, step.row.id, now), reason=None)
+                note = Note(type=EventType.ADOPTED, reason=f"{step.row.id}: {step.reason}")
+                return await self._write(before, _plus(learned, found, note)), now
+            case Settle():
+                done = settled(record, step.attempt)
+                return await self._write(before, _plus(learned, done.record, *done.notes)), now
+            case Close():
+                return await self._write(before, _plus(learned, replace(record, deleted_at=now))), None
+            case Fail():
+                log.warning("instance.failing", instance=record.id, code=step.code, reason=step.reason)
+                return await self._write(before, _plus(learned, failed(record, step.code, step.reason, now))), now
+            case Idle():
+                return await self._stop_idle(before, learned, step), now
+            case Inspect():
+                return await self._settle_down(before, learned, Rest(until=now + LOOK_AGAIN, reason=step.reason))
+
+    async def _settle_down(self, before: Record, learned: Learned, step: Rest) -> tuple[Record, datetime | None]:
+        """Nothing to do: what was learned is written if it is more than the time of a look."""
+        after = replace(learned.record, due=step.until)
+        if _same(before, after) and not learned.notes:
+            return before, step.until
+        return await self._write(before, replace(learned, record=after)), step.until
+
+    async def _needs_a_fresh_look(self, step: Step, record: Record) -> bool:
+        """Before a mutation, when the last look is older than one interval of listings."""
+        if not isinstance(step, Change) or step.twin or record.seen is None:
+            return False
+        mark = await self._store.looks.mark()
+        interval = timedelta(seconds=mark.interval_s) if mark else self._moving
+        return self._now() - record.seen.at > interval + self._moving
+
+    async def _inspect(self, learned: Learned) -> tuple[Learned, Look | None]:
+        """One get, learned from. Without an answer nothing is known that was not known before."""
+        machine = learned.record.machine
+        assert machine
+        began = self._now()
+        try:
+            detail = await self._cloud.get(machine.id)
+        except NotFound:
+            look = Look(began_at=began, complete=False, not_found=True, from_get=True)
+            return _joined(learned, learn(learned.record, look, self._policy.settle)), look
+        except CloudError as error:
+            log.info("look.failed", instance=learned.record.id, error=error.message)
+            return learned, None
+        look = Look(began_at=began, complete=False, row=detail.row, from_get=True)
+        seen = _joined(learned, learn(learned.record, look, self._policy.settle))
+        return replace(seen, record=_connected(seen.record, detail)), look
+
+    async def _mutate(self, before: Record, learned: Learned, step: Change) -> tuple[Record, datetime | None]:
+        lane = Lane.SAVING if step.kind in _SAVING else Lane.SPENDING
+        try:
+            async with self._cloud.permit(lane):
+                return await self._sent(before, learned, step), self._now()
+        except CloudError as error:
+            until = self._now() + (error.retry_after or LOOK_AGAIN)
+            return await self._settle_down(before, learned, Rest(until=until, reason=error.message))
+
+    async def _sent(self, before: Record, learned: Learned, step: Change) -> Record:
+        """Intent, call, answer. The intent is stored first, so that a crash has one place to have happened."""
+        mutation = self._intent(learned.record, step)
+        field = "twin_removal" if step.twin else "mutation"
+        intended = replace(learned.record, **{field: mutation}, due=mutation.deadline)
+        notes = [Note(type=EventType.TWIN_FOUND, reason=f"{step.machine}: {step.reason}")] if step.twin else []
+        stored = await self._write(before, _plus(learned, intended, *notes))
+        reply = await self._call(step)
+        log.info("mutation.answered", instance=stored.id, kind=step.kind, meaning=reply.meaning, reason=step.reason)
+        written = await self._journal.fact(
+            stored.id, lambda now: mutation_answered(now, mutation, reply), CONTROL, reply.at
+        )
+        return written or stored
+
+    def _intent(self, record: Record, step: Change) -> Mutation:
+        now = self._now()
+        return Mutation(
+            id=self._new_id("mut"),
+            kind=step.kind,
+            machine=step.machine,
+            generation=record.generation,
+            at=now,
+            deadline=now + self._mutation_timeout,
+            tries=step.tries,
+        )
+
+    async def _call(self, step: Change) -> Reply:
+        calls = {
+            MutationKind.START: self._cloud.start,
+            MutationKind.STOP: self._cloud.stop,
+            MutationKind.RESTART: self._cloud.restart,
+            MutationKind.MIGRATE: self._cloud.migrate,
+            MutationKind.DELETE: self._cloud.delete,
+        }
+
+        async def call() -> None:
+            await calls[step.kind](step.machine)
+
+        return await replied(call(), self._now)
+
+    async def _probe(self, before: Record, learned: Learned) -> tuple[Record, datetime | None]:
+        """Ask its endpoints. That it runs is written first: an answer may take long."""
+        stored = before
+        if not _same(before, learned.record) or learned.notes:
+            stored = await self._write(before, learned)
+        results = await self._prober.probe(targets(stored), stored.health_check)
+        after = probed(stored, results, self._now())
+        return await self._write(stored, after), self._now()
+
+    async def _stop_idle(self, before: Record, learned: Learned, step: Idle) -> Record:
+        """The wish changes only if no heartbeat came since it was weighed; from here on heartbeats are refused."""
+        after = stopped_by_policy(learned.record, self._journal.operation(), step.reason)
+        change = self._journal.change(
+            before,
+            _plus(learned, after),
+            Cause(actor="auto-stop", reason=step.reason),
+            self._now(),
+            weighs_activity=True,
+            weighed_activity=step.weighed,
+        )
+        return await self._journal.write(change)
+
+    async def _write(self, before: Record, learned: Learned) -> Record:
+        return await self._journal.write(self._journal.change(before, learned, CONTROL, self._now()))
+
+    async def _wake(self, record: Record, until: datetime | None) -> None:
+        """Set what wakes the next pass: a ring if it is due, else an alarm; and a listing soon while it moves."""
+        if until and until <= self._now():
+            await self._bell.ring(record.id)
+        elif until:
+            await self._bell.alarm(record.id, until)
+        if is_moving(record):
+            await self._bell.look(self._now() + self._moving)
+
+
+def _same(before: Record, after: Record) -> bool:
+    """They differ in nothing but the time of the last look."""
+    if before.seen and after.seen:
+        after = replace(after, seen=replace(after.seen, at=before.seen.at))
+    return before == after
+
+
+def _plus(learned: Learned, record: Record, *notes: Note) -> Learned:
+    return Learned(record=record, notes=(*learned.notes, *notes))
+
+
+def _joined(first: Learned, second: Learned) -> Learned:
+    return Learned(record=second.record, notes=(*first.notes, *second.notes))
+
+
+def _connected(record: Record, detail: Detail) -> Record:
+    """Connection details belong to the run that was seen running."""
+    if record.run.running_at is None:
+        return record
+    return replace(record, run=replace(record.run, connection=detail.connection))

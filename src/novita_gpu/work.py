@@ -1,0 +1,130 @@
+"""The work engine: the doorbell and the registered tasks, on docket. A task carries an id, never a decision.
+
+Facts of the engine that this room relies on, held by contract tests: `replace` with `ConcurrencyLimit(1)` on an
+argument gives exactly one further run and never two at once; `add` with a key that is known does nothing; one key for
+"now" and "later" can lose a ring, so there are two; a killed worker's task comes back within the redelivery time-out.
+Arguments are pickled: who may write to this Redis may run code here.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import structlog
+from docket import ConcurrencyLimit, Docket, Perpetual, Worker
+
+from novita_gpu.domain.instance import InstanceId
+
+log = structlog.get_logger()
+
+# A killed worker's task comes back after this; too short repeats passes that are only slow.
+REDELIVERY = timedelta(seconds=10)
+# Slots. A full worker sleeps its check interval, so there are more of them than tasks that wait for the network.
+CONCURRENCY = 500
+# docket's pool stops at 100 connections by default and then stalls with that many slots.
+MAX_CONNECTIONS = 2000
+# How late an alarm may be. Finer, and an idle worker asks the store more often: 250 ms costs 20 commands a second.
+SCHEDULING = timedelta(seconds=1)
+SAFETY_NET = timedelta(seconds=60)
+
+
+def with_connections(url: str) -> str:
+    """The store's address with a connection pool that all slots fit in."""
+    return f"{url}{'&' if '?' in url else '?'}max_connections={MAX_CONNECTIONS}"
+
+
+class Work:
+    """The doorbell, and with `running` the worker behind it. Implements `control.bell.Bell`."""
+
+    def __init__(self, url: str, name: str, *, moving: timedelta, redelivery: timedelta = REDELIVERY) -> None:
+        self._moving, self._redelivery = moving, redelivery
+        self._docket = Docket(
+            name=name,
+            url=with_connections(url),
+            heartbeat_interval=timedelta(seconds=30),
+            execution_ttl=timedelta(minutes=1),
+        )
+
+    def register(
+        self,
+        *,
+        reconcile: Callable[[InstanceId], Awaitable[None]],
+        sweep: Callable[[], Awaitable[datetime]],
+        drain: Callable[[], Awaitable[datetime | None]],
+    ) -> None:
+        """What the bells ring. Registered where rings are only given, too."""
+
+        async def reconcile_task(instance: Annotated[str, ConcurrencyLimit(1)]) -> None:
+            await _guarded("reconcile", instance, reconcile(InstanceId(instance)))
+
+        async def drain_task(outbox: Annotated[str, ConcurrencyLimit(1)]) -> None:
+            due = await drain()
+            if due:
+                await self._docket.replace("drain", due, "drain:later")(outbox="webhooks")
+
+        async def glance_task(of: Annotated[str, ConcurrencyLimit(1)]) -> None:
+            await self.look(await sweep())
+
+        async def safety_net_task(again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)) -> None:
+            await self.look(_now())
+            await self.outbox()
+
+        for name, task in {
+            "reconcile": reconcile_task,
+            "drain": drain_task,
+            "glance": glance_task,
+            "safety_net": safety_net_task,
+        }.items():
+            task.__name__ = name
+            self._docket.register(task)
+
+    async def ring(self, instance: InstanceId) -> None:
+        await self._docket.replace("reconcile", _now(), f"bell:{instance}")(instance=instance)
+
+    async def alarm(self, instance: InstanceId, at: datetime) -> None:
+        await self._docket.replace("reconcile", at, f"alarm:{instance}")(instance=instance)
+
+    async def look(self, at: datetime) -> None:
+        """One listing a slot of time, however many ask: who asks for a slot that has its listing adds nothing."""
+        slot = int(at.timestamp() / self._moving.total_seconds()) + 1
+        when = datetime.fromtimestamp(slot * self._moving.total_seconds(), UTC)
+        await self._docket.add("glance", when=when, key=f"glance:{slot}")(of="cloud")
+
+    async def outbox(self) -> None:
+        await self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks")
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator["Work"]:
+        """Rings can be given."""
+        async with self._docket:
+            yield self
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Rings are answered, until the context ends; what is under way is finished first."""
+        async with Worker(
+            self._docket,
+            concurrency=CONCURRENCY,
+            redelivery_timeout=self._redelivery,
+            scheduling_resolution=min(SCHEDULING, self._moving),
+        ) as worker:
+            task = asyncio.create_task(worker.run_forever())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+async def _guarded(name: str, subject: str, call: Awaitable[None]) -> None:
+    """An edge: a pass that breaks is logged with its trace, and the next ring tries again."""
+    try:
+        await call
+    except Exception:
+        log.exception("task.broke", task=name, subject=subject)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
