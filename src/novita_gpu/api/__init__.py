@@ -1,0 +1,1 @@
+"""The public HTTP API: `app.build_app` makes it of `desk.Parts`."""

@@ -1,0 +1,72 @@
+"""The application: every route, behind the guard, with every error as the public envelope."""
+
+from http import HTTPMethod
+from typing import Any, cast
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from novita_gpu.api.desk import Desk, Parts
+from novita_gpu.api.edge import Edge, ids_of
+from novita_gpu.api.guard import guard
+from novita_gpu.api.openapi import document
+from novita_gpu.api.problems import answered
+from novita_gpu.api.routes import documents, events, health, instances, lists, waiting, wishes
+from novita_gpu.contract import encode
+
+# Above the largest create by a wide margin: 100 environment entries of 4 kB are 450 kB.
+MAX_BODY = 1024 * 1024
+ROUTES = (
+    *instances.ROUTES,
+    *lists.ROUTES,
+    *wishes.ROUTES,
+    *waiting.ROUTES,
+    *events.ROUTES,
+    *health.ROUTES,
+    *documents.ROUTES,
+)
+
+
+def build_app(parts: Parts) -> Litestar:
+    """The ASGI application made of these parts. It owns none of them: who built them closes them."""
+    desk = Desk(parts)
+    app = Litestar(
+        route_handlers=list(ROUTES),
+        guards=[guard],
+        exception_handlers={Exception: _as_problem, HTTPException: _as_problem},
+        request_max_body_size=MAX_BODY,
+        state=State({"desk": desk}),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    desk.openapi = encode(document(app, version=parts.version))
+    edge = Edge(cast("Any", app.asgi_handler), new_id=parts.new_id, now=parts.now)
+    app.asgi_handler = cast("Any", edge)
+    return app
+
+
+def end_held(app: Litestar) -> None:
+    """Ends waits and streams, so that a server that stops does not wait for them. Before the server's own shutdown."""
+    app.state["desk"].close()
+
+
+def _as_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    answer = answered(error, request_id=ids_of(request.scope).request, now=request.app.state["desk"].parts.now())
+    headers = dict(answer.headers)
+    if answer.status == 405:
+        headers["allow"] = ", ".join(_allowed(request))
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
+
+
+def _allowed(request: Request[Any, Any, Any]) -> list[str]:
+    """The methods that the path does take."""
+    taken: list[str] = []
+    for method in set(HTTPMethod) - {HTTPMethod.OPTIONS}:
+        try:
+            request.app.asgi_router.handle_routing(path=request.scope["path"], method=method.value)
+        except HTTPException:
+            continue
+        taken.append(method.value)
+    return sorted(taken)

@@ -1,0 +1,97 @@
+"""What handlers work with: the parts that are handed in, and what the API itself holds while it runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from litestar.connection import ASGIConnection
+
+from novita_gpu.api.operation import Keyring
+from novita_gpu.api.prepared import Prepared
+from novita_gpu.api.tail import Tail
+from novita_gpu.cloud.base import Cloud
+from novita_gpu.contract import HealthView
+from novita_gpu.control.commands import Commands
+from novita_gpu.control.comprehensive import Listings
+from novita_gpu.domain.errors import Missing, Problem
+from novita_gpu.domain.instance import Record
+from novita_gpu.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """All that the API needs, built elsewhere.
+
+    `look` asks for a listing of the cloud soon. `health(detailed)` answers from checks made in the background.
+    `new_id(prefix)` makes an id. `max_held` is how many requests may wait for a change, and how many streams may be
+    open, at the same time.
+    """
+
+    commands: Commands
+    store: Store
+    cloud: Cloud
+    keyring: Keyring
+    look: Callable[[], Awaitable[None]]
+    health: Callable[[bool], HealthView]
+    now: Callable[[], datetime]
+    new_id: Callable[[str], str]
+    version: str
+    max_held: int = 500
+    heartbeat: timedelta = timedelta(seconds=15)
+
+
+class Held:
+    """Counts what is held open, and refuses what would be too much."""
+
+    def __init__(self, at_most: int) -> None:
+        self._at_most = at_most
+        self.count = 0
+
+    def check(self) -> None:
+        """Raises `RATE_LIMIT_EXCEEDED` when there is no place left."""
+        if self.count >= self._at_most:
+            raise Problem("RATE_LIMIT_EXCEEDED", "Too many requests are held open here; ask again soon.")
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        self.check()
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
+class Desk:
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.prepared = Prepared()
+        self.listings = Listings(parts.cloud, parts.now)
+        self.waits = Held(parts.max_held)
+        self.streams = Held(parts.max_held)
+        self.tail = Tail(parts.store)
+        self.closing = asyncio.Event()
+        self.openapi = b""
+
+    def close(self) -> None:
+        """Ends what is held open, so that the server can stop."""
+        self.closing.set()
+
+    async def found(self, ref: str) -> Record:
+        """Our id, else the cloud's, else a name; from memory, at a miss from the store. Raises `Missing`."""
+        record = await self.parts.store.view.find(ref)
+        if record is None:
+            raise Missing("INSTANCE_NOT_FOUND", f"There is no instance {ref}. List them to see ids and names.")
+        return record
+
+    def body(self, record: Record, *, secrets: bool = False) -> bytes:
+        """The public JSON of one instance, as of now."""
+        last_used_at = self.parts.store.view.activity(record.id)
+        return self.prepared.body(record, last_used_at, secrets=secrets, now=self.parts.now())
+
+
+def desk_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Desk:
+    return cast("Desk", connection.app.state["desk"])

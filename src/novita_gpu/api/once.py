@@ -1,0 +1,114 @@
+"""Requests that begin something: at most once for each Idempotency-Key."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.response.base import ASGIResponse
+
+from novita_gpu import observe
+from novita_gpu.api.desk import Desk, desk_of
+from novita_gpu.api.edge import ids_of
+from novita_gpu.api.guard import caller_of, principal_of
+from novita_gpu.api.problems import Answered, answered
+from novita_gpu.api.reading import body_of
+from novita_gpu.contract import Outcome, View, answer_of, encode
+from novita_gpu.control.commands import Caller
+from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Refused
+from novita_gpu.store.base import Answer, Claim, Claimed, StoreError
+
+log = observe.logger(__name__)
+
+Act = Callable[[Caller], Awaitable[Answered]]
+# An answer with one of these says nothing of the request itself, so the key may be tried again.
+NOT_KEPT = frozenset({401, 403, 429})
+
+
+async def wish(request: Request[Any, Any, Any], act: Callable[[Caller], Awaitable[Outcome]]) -> ASGIResponse:
+    """A wish about an instance, answered with `Accepted`."""
+
+    async def run(caller: Caller) -> Answered:
+        outcome = await act(caller)
+        status, body = answer_of(outcome)
+        headers = {"location": f"/api/instances/{outcome.accepted.instance_id}"} if outcome.created else {}
+        return Answered(status=status, body=body, headers=headers, kept=outcome.kept)
+
+    return await once(request, run)
+
+
+async def once(request: Request[Any, Any, Any], act: Act) -> ASGIResponse:
+    """Runs `act`, or gives the answer again that it had for the same key and body within 24 h."""
+    desk = desk_of(request)
+    claim = await _claim(request, desk)
+    if claim is None:
+        return _response(await act(caller_of(request)))
+    found = await desk.parts.store.claims.claim(claim)
+    if found.outcome != "ours":
+        return _known(found)
+    return _response(await _kept(request, desk, claim, act))
+
+
+async def _claim(request: Request[Any, Any, Any], desk: Desk) -> Claim | None:
+    key = request.headers.get("idempotency-key")
+    principal = principal_of(request)
+    if key is None or principal is None or request.method != "POST":
+        return None
+    if not re.fullmatch("[!-~]{1,255}", key):
+        raise Invalid(Fault(field="Idempotency-Key", message="must be 1 to 255 visible ASCII characters"))
+    return Claim(
+        key="\n".join((principal.id, request.method, request.scope["path"], key)),
+        fingerprint=_fingerprint(await body_of(request)),
+        token=desk.parts.new_id("clm"),
+    )
+
+
+def _fingerprint(body: bytes) -> str:
+    """The same for bodies that differ only in spaces and in the order of their fields."""
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):  # not JSON: refused later
+        body = msgspec.json.encode(msgspec.json.decode(body or b"{}"), order="sorted")
+    return sha256(body).hexdigest()
+
+
+def _known(found: Claimed) -> ASGIResponse:
+    if found.outcome == "busy":
+        raise Conflicting(
+            "IDEMPOTENCY_IN_PROGRESS",
+            "The first request with this Idempotency-Key is still running.",
+            retry_after=timedelta(milliseconds=max(1, found.retry_after_ms)),
+        )
+    if found.answer is None:
+        raise Refused("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was sent with another body.")
+    again = {"idempotency-replayed": "true"}
+    return _response(Answered(status=found.answer.status, body=found.answer.body, headers=again))
+
+
+async def _kept(request: Request[Any, Any, Any], desk: Desk, claim: Claim, act: Act) -> Answered:
+    """The answer, stored for the next who asks with this key; a refusal is an answer too."""
+    try:
+        answer = await act(caller_of(request, claim))
+    except Exception as error:
+        answer = answered(error, request_id=ids_of(request.scope).request, now=desk.parts.now())
+    if answer.kept:
+        return answer
+    claims = desk.parts.store.claims
+    try:
+        if answer.status >= 500 or answer.status in NOT_KEPT:
+            await claims.release(claim)
+        else:
+            await claims.keep(claim, Answer(status=answer.status, body=answer.body))
+    except StoreError as error:
+        log.warning("idempotency.not_kept", error=str(error))  # the mark ends by itself
+    return answer
+
+
+def plain(view: View, status: int = 200) -> Answered:
+    return Answered(status=status, body=encode(view), headers={})
+
+
+def _response(answer: Answered) -> ASGIResponse:
+    return ASGIResponse(body=answer.body, status_code=answer.status, headers=dict(answer.headers))

@@ -1,0 +1,63 @@
+"""What a route says of itself: from this its key is checked, its query is refused, and its documentation is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from novita_gpu.contract import Request, View
+from novita_gpu.domain.instance import Value
+
+
+class Scope(StrEnum):
+    """What a key allows. Each holds those before it."""
+
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+    def holds(self, other: "Scope") -> bool:
+        return _RANKS[self] >= _RANKS[other]
+
+
+_RANKS = {scope: rank for rank, scope in enumerate(Scope)}
+
+
+def allows(scopes: frozenset[Scope], needed: Scope) -> bool:
+    return any(scope.holds(needed) for scope in scopes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One route. `scope` None: open, no key is needed. `answers`: a view by status, or a media type that is not JSON.
+    `media_types`: what 200 may be as well. `listed`: in the documentation.
+
+    `problems` are the codes of its own; those that every route has are added to them.
+    """
+
+    id: str
+    summary: str
+    tag: str
+    scope: Scope | None
+    answers: Mapping[int, type[View] | str]
+    media_types: tuple[str, ...] = ()
+    query: type[Request] | None = None
+    body: type[Request] | None = None
+    body_required: bool = False
+    problems: tuple[str, ...] = ()
+    examples: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    listed: bool = True
+
+
+class Principal(Value, frozen=True, kw_only=True):
+    """Whose key it is. `id` never changes; `name` is what events call them."""
+
+    id: str
+    name: str
+    scopes: frozenset[Scope]
+
+
+class Keyring(Protocol):
+    async def principal(self, key: str) -> Principal | None:
+        """Whose key this is. Compares in constant time, and answers from memory: it is asked at every request."""
+        ...

@@ -1,0 +1,29 @@
+"""Health: verdicts for everybody, figures for who has a key."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from novita_gpu.contract import HealthView
+from tests.api.served import Scope, Served, health, served
+
+
+async def test_without_a_key_only_the_verdicts(api: Served) -> None:
+    for key in (None, "wrong"):
+        answer = await api.get("/health", key=key)
+        assert answer.status == 200
+        assert set(answer.json) == {"status", "timestamp", "uptime", "version", "services"}
+    assert "system" in (await api.get("/health", key=Scope.READ)).json
+
+
+async def test_unhealthy_is_503_and_degraded_is_not(valkey: str) -> None:
+    for status, code in (("degraded", 200), ("unhealthy", 503)):
+
+        def told(detailed: bool, status: Any = status) -> HealthView:
+            return replace(health(detailed), status=status)
+
+        async with served(valkey, health=told) as api:
+            assert (await api.get("/health", key=None)).status == code
+            ready = await api.get("/health/ready", key=None)
+            assert (ready.status, ready.json) == (code, {"status": status})
+            assert (await api.get("/health/live", key=None)).status == 200
