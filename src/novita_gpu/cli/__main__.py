@@ -1,0 +1,3 @@
+from novita_gpu.cli import main
+
+main()

@@ -1,0 +1,213 @@
+"""What a person sees: tables, one instance, progress. Texts of others are never read as markup."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from novita_gpu.client import Accepted, Event, Instance, InstanceList
+
+COLOURS = {
+    "ready": "green",
+    "running": "cyan",
+    "creating": "yellow",
+    "starting": "yellow",
+    "migrating": "yellow",
+    "stopping": "yellow",
+    "deleting": "yellow",
+    "failed": "bold red",
+    "stopped": "bright_black",
+    "deleted": "bright_black",
+}
+NONE = "–"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Without a terminal a line is as long as it is, so that what reads it need not join lines."""
+    known = Console(stderr=stderr, highlight=False)
+    return known if known.is_terminal else Console(stderr=stderr, highlight=False, width=240)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def span(length: timedelta) -> str:
+    """`42 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    seconds = max(0, int(length.total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if minutes < 1:
+        return f"{seconds} s"
+    if hours < 1:
+        return f"{minutes} min"
+    if days < 1:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{days} d {hours % 24} h"
+
+
+def ago(at: datetime | None) -> str:
+    return f"{span(now() - at)} ago" if at else NONE
+
+
+def clock(length: timedelta) -> str:
+    """`0:42`, `12:05`, `1:02:03`."""
+    seconds = max(0, int(length.total_seconds()))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def since(instance: Instance) -> datetime | None:
+    """Since when it is in its status, where the answer tells."""
+    return {
+        "ready": instance.ready_at,
+        "running": instance.started_at,
+        "creating": instance.created_at,
+        "stopped": instance.stopped_at,
+        "deleted": instance.deleted_at,
+        "failed": instance.error and instance.error.at,
+    }.get(instance.status)
+
+
+def status(instance: Instance) -> Text:
+    """In its colour, with how long it is so."""
+    text = Text(instance.status or NONE, style=COLOURS.get(instance.status, ""))
+    at = since(instance)
+    return text.append(f" {span(now() - at)}", style="dim") if at else text
+
+
+def usd(amount: Decimal | None, unit: str = "") -> str:
+    return NONE if amount is None else f"${amount:.4f}{unit}" if amount < 1 else f"${amount:.2f}{unit}"
+
+
+def price(instance: Instance) -> str:
+    text = usd(instance.price_per_hour, "/h")
+    return f"{text} spot" if instance.billing_mode == "spot" else text
+
+
+def instances(page: InstanceList) -> RenderableType:
+    if not page.instances:
+        return Text("No instances. `novita-gpu create --help` shows how to make one.")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("NAME", "STATUS", "GPU", "REGION", "PRICE", "COST", "READY SINCE", "LAST ACTIVITY"):
+        table.add_column(heading, justify="right" if heading in {"PRICE", "COST"} else "left", no_wrap=True)
+    for one in page.instances:
+        table.add_row(
+            Text(one.name),
+            status(one),
+            Text(f"{one.gpu_num} × {one.product_name}"),
+            Text(one.region or NONE),
+            price(one),
+            usd(one.cost_usd),
+            moment(one.ready_at),
+            ago(one.auto_stop.last_activity_at or one.last_used_at),
+        )
+    if len(page.instances) >= page.total:
+        return table
+    more = f"{len(page.instances)} of {page.total}"
+    return Group(table, Text(f"{more}; --cursor {page.next_cursor} goes on" if page.next_cursor else more, style="dim"))
+
+
+def moment(at: datetime | None) -> str:
+    """Local time, with the day unless it is today."""
+    if at is None:
+        return NONE
+    local = at.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == datetime.now().astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def instance(one: Instance) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _facts(one):
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
+    return table
+
+
+def _facts(one: Instance) -> Iterator[tuple[str, str | Text]]:
+    yield "name", one.name
+    yield "status", status(one)
+    if one.error:
+        yield "error", Text(f"{one.error.code}: {one.error.message}", style="red")
+    yield from _given("because", one.status_reason)
+    yield "id", one.id
+    yield from _given("cloud's id", one.novita_instance_id)
+    yield "GPU", f"{one.gpu_num} × {one.product_name}"
+    yield from _given("region", one.region)
+    yield "price", price(one)
+    yield "cost", usd(one.cost_usd)
+    yield from _given("image", one.image_url)
+    yield "created", moment(one.created_at)
+    if one.ready_at:
+        yield "ready since", moment(one.ready_at)
+    yield from _of_use(one)
+    for port in one.port_mappings:
+        health = {True: " healthy", False: " not healthy", None: ""}[port.healthy]
+        yield f"port {port.port}", f"{port.endpoint}{health}"
+    yield from _given("ssh", one.connection_details.ssh)
+    yield from _given("password", one.connection_details.ssh_password)
+    yield from _given("jupyter", one.connection_details.jupyter)
+    yield from _given("terminal", one.connection_details.web_terminal)
+
+
+def _given(name: str, value: str | None) -> Iterator[tuple[str, str]]:
+    if value:
+        yield name, value
+
+
+def _of_use(one: Instance) -> Iterator[tuple[str, str]]:
+    policy = one.auto_stop
+    yield "last activity", ago(policy.last_activity_at or one.last_used_at)
+    if policy.stops_at:
+        yield "auto-stop", f"at {moment(policy.stops_at)}, after {policy.idle_minutes} min without activity"
+    else:
+        yield "auto-stop", f"after {policy.idle_minutes} min without activity" if policy.enabled else "off"
+
+
+def accepted(answer: Accepted) -> RenderableType:
+    """The wish as it was taken, with what it will cost and when it may be there."""
+    text = Text(answer.message or "Accepted.")
+    text.append(f"\n{answer.instance_id}  ", style="dim").append(answer.status, style=COLOURS.get(answer.status, ""))
+    if answer.region:
+        text.append(f"  {answer.region}")
+    if answer.price_per_hour is not None:
+        text.append(f"  {usd(answer.price_per_hour, '/h')}")
+    if answer.estimated_ready_time:
+        text.append(f"  ready in about {span(answer.estimated_ready_time - now())}")
+    return text
+
+
+def event(one: Event) -> Text:
+    text = Text().append(f"{moment(one.timestamp)}  #{one.sequence:<5} ", style="dim")
+    text.append(f"{one.type:<24}", style=COLOURS.get(one.type.removeprefix("instance."), ""))
+    text.append(f"  {one.data.instance.name if one.data.instance else one.data.instance_id or NONE}")
+    if one.data.previous_status:
+        text.append(f"  was {one.data.previous_status}", style="dim")
+    return text.append(f"  {one.data.reason}") if one.data.reason else text
+
+
+class Progress:
+    """One line that says what is waited for. Rendered anew several times a second."""
+
+    def __init__(
+        self, name: str, estimate: datetime | None, began: datetime, time: Callable[[], datetime] = now
+    ) -> None:
+        self._name = name
+        self._estimate = estimate
+        self._began = began
+        self._time = time
+        self.seen: Instance | None = None
+
+    def __rich__(self) -> Text:
+        phase = self.seen.status if self.seen else "accepted"
+        text = Text(f"{self.seen.name if self.seen else self._name}  ").append(phase, style=COLOURS.get(phase, ""))
+        text.append(f"  {clock(self._time() - self._began)}", style="dim")
+        if self._estimate:
+            left = self._estimate - self._time()
+            text.append(f"  ready in about {span(left)}" if left > timedelta(0) else "  longer than usual", style="dim")
+        if self.seen and self.seen.status_reason:
+            text.append(f"  {self.seen.status_reason}", style="dim")
+        return text

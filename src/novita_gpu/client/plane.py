@@ -1,0 +1,133 @@
+"""The calls that are not about one instance: catalogue, costs, events, webhooks, keys, cache, metrics, health."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from novita_gpu.client.answers import Event, EventPage
+from novita_gpu.client.instances import InstanceCalls
+from novita_gpu.client.options import to_query, to_wire
+from novita_gpu.client.stream import follow
+from novita_gpu.client.transport import Call, part
+
+EVENTS = "/api/events"
+PAGE = 1000
+ENDPOINTS = "/api/webhooks/endpoints"
+DELIVERIES = "/api/webhooks/deliveries"
+STREAM = {"Accept": "text/event-stream"}
+
+
+class PlaneCalls(InstanceCalls):
+    """Answers whose shape may grow are dictionaries, as they came."""
+
+    async def events(
+        self,
+        *,
+        follow: bool = False,
+        after: int | None = None,
+        type: str | None = None,  # noqa: A002 — the name of the filter
+        instance: str | None = None,
+    ) -> AsyncIterator[Event]:
+        """The event log, oldest first. With `follow` it goes on as things happen, without a gap or a repetition.
+
+        Without `after` a followed log begins now, else after that sequence.
+        """
+        query = {"after": after, "type": type, "instance_id": instance and await self._id_of(instance)}
+        async for event in self._followed(query) if follow else self._paged(query):
+            yield event
+
+    async def _id_of(self, instance: str) -> str:
+        return instance if instance.startswith("ins_") else (await self.get(instance)).id
+
+    def _followed(self, query: Mapping[str, Any]) -> AsyncIterator[Event]:
+        return follow(self._transport, Call(method="GET", path=EVENTS, query=to_query(query), headers=STREAM))
+
+    async def _paged(self, query: Mapping[str, Any]) -> AsyncIterator[Event]:
+        after = query["after"]
+        while True:
+            page = await self._get(EVENTS, EventPage, {**query, "after": after, "limit": PAGE})
+            for event in page.events:
+                yield event
+            if page.next_after is None or page.next_after == after:
+                return
+            after = page.next_after
+
+    async def products(self) -> dict[str, Any]:
+        return await self._document("/api/products")
+
+    async def regions(self) -> dict[str, Any]:
+        return await self._document("/api/regions")
+
+    async def templates(self) -> dict[str, Any]:
+        return await self._document("/api/templates")
+
+    async def template(self, template_id: str | int) -> dict[str, Any]:
+        return await self._document(f"/api/templates/{int(template_id)}")
+
+    async def costs(self, *, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
+        return await self._document("/api/costs", {"since": since, "until": until})
+
+    async def deliveries(self, **filters: Any) -> dict[str, Any]:
+        """What was sent to receivers, with tries and answers."""
+        return await self._document(DELIVERIES, filters)
+
+    async def replay(self, delivery: str) -> dict[str, Any]:
+        """Send one delivery again."""
+        return await self._do("POST", f"{DELIVERIES}/{part(delivery)}/replay", {})
+
+    async def replay_range(self, since: datetime, until: datetime) -> dict[str, Any]:
+        """Send again what was sent between two times."""
+        return await self._do("POST", f"{DELIVERIES}/replay", {"since": since, "until": until})
+
+    async def test_webhook(self, **options: Any) -> dict[str, Any]:
+        """Send a test event."""
+        return await self._do("POST", "/api/webhooks/test", options)
+
+    async def endpoints(self) -> dict[str, Any]:
+        return await self._document(ENDPOINTS)
+
+    async def add_endpoint(self, url: str, **options: Any) -> dict[str, Any]:
+        """Register a receiver. Its secret is in the answer."""
+        return await self._do("POST", ENDPOINTS, {"url": url, **options})
+
+    async def update_endpoint(self, endpoint: str, **changes: Any) -> dict[str, Any]:
+        return await self._do("PATCH", f"{ENDPOINTS}/{part(endpoint)}", changes)
+
+    async def remove_endpoint(self, endpoint: str) -> None:
+        await self._do("DELETE", f"{ENDPOINTS}/{part(endpoint)}")
+
+    async def rotate_endpoint(self, endpoint: str) -> dict[str, Any]:
+        """A new secret; the old one signs too for a while."""
+        return await self._do("POST", f"{ENDPOINTS}/{part(endpoint)}/rotate", {})
+
+    async def keys(self) -> dict[str, Any]:
+        return await self._document("/api/keys")
+
+    async def add_key(self, name: str, scopes: Sequence[str], **options: Any) -> dict[str, Any]:
+        """A new API key. It is shown this once."""
+        return await self._do("POST", "/api/keys", {"name": name, "scopes": scopes, **options})
+
+    async def remove_key(self, key_id: str) -> None:
+        await self._do("DELETE", f"/api/keys/{part(key_id)}")
+
+    async def cache_stats(self) -> dict[str, Any]:
+        return await self._document("/api/cache/stats")
+
+    async def clear_cache(self, name: str | None = None) -> dict[str, Any]:
+        return await self._do("POST", "/api/cache/clear", {} if name is None else {"cache_name": name})
+
+    async def metrics(self) -> dict[str, Any]:
+        return await self._document("/api/metrics")
+
+    async def metrics_summary(self) -> dict[str, Any]:
+        return await self._document("/api/metrics/summary")
+
+    async def health(self) -> dict[str, Any]:
+        """The verdict, also when it is unhealthy."""
+        return await self._transport.document(Call(method="GET", path="/health", accepts=(503,)))
+
+    async def _do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        if method == "POST":
+            return await self._transport.document(self._post(path, to_wire(body or {})))
+        wired = None if body is None else to_wire(body)
+        return await self._transport.document(Call(method=method, path=path, body=wired))

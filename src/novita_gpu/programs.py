@@ -1,0 +1,282 @@
+"""What runs: the service, a worker, the demo, the simulated cloud, the doctor."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+from msgspec import Struct
+
+from novita_gpu import observe
+from novita_gpu.api.app import end_held
+from novita_gpu.cloud.base import CloudError, Unauthorized
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.cloud.simulator import SimulatorSettings
+from novita_gpu.cloud.simulator import running as simulated
+from novita_gpu.control.admission import KEY_PREFIX
+from novita_gpu.settings import Settings, WrongSettings
+from novita_gpu.store import open_store
+from novita_gpu.store.base import StoreError
+from novita_gpu.wiring import LOOPBACK, VERSION, Plane, opened, opened_store, utc_now
+
+log = structlog.get_logger()
+
+KEY_PAGE = "https://novita.ai/settings/key-management"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that the doctor looked at."""
+
+    name: str
+    ok: bool
+    what: str
+    todo: str | None = None
+
+
+class Listener(uvicorn.Server):
+    """uvicorn on a socket of ours: tells when it answers, and ends what is held open before it waits for it."""
+
+    def __init__(self, plane: Plane, ready: Callable[[], None]) -> None:
+        super().__init__(_config(plane))
+        self._plane, self._ready = plane, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_held(self._plane.app)
+        await super().shutdown(sockets)
+
+
+@asynccontextmanager
+async def _background(plane: Plane, *, worker: bool) -> AsyncGenerator[None]:
+    """What runs beside the listener: the view's feed, the checks of health, and the worker."""
+    async with AsyncExitStack() as stack:
+        for endless in (plane.store.view.follow(), plane.health.watch(), plane.keep_store()):
+            stack.push_async_callback(_ended, asyncio.ensure_future(endless))
+        if worker:
+            await stack.enter_async_context(plane.work.running())
+            await plane.work.look(utc_now())
+        yield
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Plane, str], None] | None = None) -> None:
+    """API and worker (or the API alone) until told to stop. Raises `WrongSettings`."""
+    _require_key(settings)
+    observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
+    async with opened(settings) as plane:
+        _tell_admin_key(plane)
+        async with _background(plane, worker=worker):
+            await _listen(plane, ready or _announce)
+
+
+async def work(settings: Settings) -> None:
+    """A worker without an API, until told to stop."""
+    _require_key(settings)
+    observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
+    async with opened(settings) as plane, _background(plane, worker=True):
+        await _stopped()
+
+
+async def demo(folder: Path, host: str, port: int) -> None:
+    """Simulator, service, worker and private store in one process, on a data folder of their own."""
+    observe.configure(json=False, level="warning")
+    async with simulated(SimulatorSettings(), host="127.0.0.1", port=_kept_port(folder)) as simulator:
+        settings = Settings.load(
+            novita_api_key="sim-key",
+            novita_api_base_url=simulator.root,
+            novita_calls_per_minute=0,
+            admin_api_key=_kept_key(folder),
+            data_dir=folder,
+            host=host,
+            port=port,
+            webhook_allow_private=LOOPBACK,
+            redis_url=None,
+        )
+        async with opened(settings) as plane, _background(plane, worker=True):
+            await _listen(plane, lambda it, url: _announce_demo(it, url, simulator.root))
+
+
+async def simulate(host: str, port: int) -> None:
+    """The simulated cloud alone, until told to stop."""
+    async with simulated(SimulatorSettings(), host=host, port=port) as simulator:
+        _say(f"The simulated cloud is at {simulator.root}; its key is sim-key.")
+        await _stopped()
+
+
+async def _listen(plane: Plane, ready: Callable[[Plane, str], None]) -> None:
+    """Answers requests until told to stop."""
+    with _bound(plane.settings) as bound:
+        host, port = bound.getsockname()[:2]
+        await Listener(plane, lambda: ready(plane, f"http://{host}:{port}")).serve(sockets=[bound])
+
+
+def _config(plane: Plane) -> uvicorn.Config:
+    """Access is logged by the app, with its ids."""
+    return uvicorn.Config(
+        plane.app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """Bound before anything else is told, so that a taken port is a wrong setting and no crash."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as fault:
+        bound.close()
+        what = (
+            f"cannot listen on {settings.host}:{settings.port} ({fault.strerror}); choose another, or end what has it"
+        )
+        raise WrongSettings([("HOST, PORT", what)]) from fault
+    return bound
+
+
+async def _stopped() -> None:
+    """Until SIGINT or SIGTERM."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def _require_key(settings: Settings) -> None:
+    if settings.novita_api_key is None:
+        todo = (
+            "set it to a key from https://novita.ai/settings/key-management, or run `novita-gpu demo`, which needs none"
+        )
+        raise WrongSettings([("NOVITA_API_KEY", todo)])
+
+
+def _tell_admin_key(plane: Plane) -> None:
+    """A key made just now is shown once: to a person at a terminal, else in a file that only we can read."""
+    if plane.admin_key is None:
+        return
+    if sys.stdout.isatty():
+        _say(f"Admin key (shown this once): {plane.admin_key}")
+    else:
+        _keep(plane.settings.data_dir / "admin-key", plane.admin_key)
+
+
+def _kept_key(folder: Path) -> str:
+    path = folder / "admin-key"
+    if not path.exists():
+        _keep(path, KEY_PREFIX + secrets.token_urlsafe(32))
+    return path.read_text().strip()
+
+
+def _keep(path: Path, secret: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret + "\n")
+
+
+def _kept_port(folder: Path) -> int:
+    """The simulator's port of the first demo: the store is bound to the cloud's address."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "simulator-port"
+    if not path.exists():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            path.write_text(f"{free.getsockname()[1]}\n")
+    return int(path.read_text())
+
+
+def _announce(plane: Plane, url: str) -> None:
+    log.info("serving", url=url, version=VERSION, data=str(plane.settings.data_dir))
+
+
+def _announce_demo(plane: Plane, url: str, cloud: str) -> None:
+    key = plane.settings.admin_api_key
+    _say(
+        f"novita-gpu {VERSION}, on a simulated cloud: nothing here costs money.\n\n"
+        f"  API        {url}\n"
+        f"  docs       {url}/docs\n"
+        f"  cloud      {cloud}\n"
+        f"  admin key  {key.get_secret_value() if key else ''}\n\n"
+        "Try in another terminal, in this folder:\n"
+        "  .venv/bin/novita-gpu create first --product 'RTX 4090 24GB' --template 102 --wait\n\n"
+        "Stop with Ctrl-C; what was created is there again at the next start."
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def diagnose(settings: Settings) -> list[Finding]:
+    """Settings, key, cloud and store: what is wrong, and what to do."""
+    return [*_settings_found(settings), *await _cloud_found(settings), await _store_found(settings)]
+
+
+def _settings_found(settings: Settings) -> list[Finding]:
+    has_key = settings.novita_api_key is not None
+    return [
+        Finding(name="settings", ok=True, what="readable"),
+        Finding(
+            name="key",
+            ok=has_key,
+            what="NOVITA_API_KEY is set" if has_key else "NOVITA_API_KEY is not set",
+            todo=None if has_key else f"set it to a key from {KEY_PAGE}, or run `novita-gpu demo`, which needs none",
+        ),
+    ]
+
+
+async def _cloud_found(settings: Settings) -> list[Finding]:
+    if settings.novita_api_key is None:
+        return []
+    root = settings.novita_api_base_url
+    cloud = Novita(settings.novita_api_key.get_secret_value(), root=root)
+    try:
+        clusters = await cloud.clusters()
+        balance = await cloud.balance()
+    except Unauthorized as error:
+        todo = f"the cloud does not accept the key; make a new one at {KEY_PAGE}"
+        return [Finding(name="cloud", ok=False, what=f"{root}: {error.message}", todo=todo)]
+    except CloudError as error:
+        todo = "check NOVITA_API_BASE_URL and that this machine may reach it"
+        return [Finding(name="cloud", ok=False, what=f"{root}: {error.message}", todo=todo)]
+    finally:
+        await cloud.close()
+    return [
+        Finding(name="cloud", ok=True, what=f"{root}: {len(clusters)} regions, balance {balance.available_usd} USD")
+    ]
+
+
+async def _store_found(settings: Settings) -> Finding:
+    try:
+        async with opened_store(settings) as place, open_store(place.url) as store:
+            await store.ping()
+            warnings = await store.warnings()
+    except (StoreError, OSError) as error:
+        todo = (
+            "check REDIS_URL" if settings.redis_url else "check that DATA_DIR can be written and its disk is not full"
+        )
+        return Finding(name="store", ok=False, what=str(error), todo=todo)
+    what = "a shared server" if settings.redis_url else f"a private Valkey in {settings.data_dir / 'store'}"
+    return Finding(
+        name="store", ok=not warnings, what="; ".join([what, *warnings]), todo=warnings[0] if warnings else None
+    )

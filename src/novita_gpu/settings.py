@@ -1,0 +1,100 @@
+"""The environment, read once, into one frozen object. An empty variable is an unset one."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+NOVITA_ROOT = "https://api.novita.ai"
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Minutes = Annotated[float, Field(gt=0, le=525_600)]
+
+
+def _listed(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _web_root(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value
+
+
+def _redis_address(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Root = Annotated[str, AfterValidator(_web_root)]
+
+
+class WrongSettings(Exception):
+    """Every wrong variable at once: `faults` are (variable, what is wrong with it)."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{name}: {fault}" for name, fault in faults))
+        self.faults = faults
+
+
+class Settings(BaseSettings):
+    """Field names in capitals are the variables. Secrets print as stars."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=False)
+
+    novita_api_key: SecretStr | None = Field(None, description="Key of the Novita account whose machines are managed.")
+    novita_api_base_url: Root = Field(NOVITA_ROOT, description="Root of the cloud's API.")
+    novita_calls_per_minute: int = Field(100, ge=0, description="Budget of calls to the cloud; 0 = unlimited.")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 = any free one.")
+    admin_api_key: SecretStr | None = Field(
+        None, min_length=16, description="The admin key; made at first start if unset."
+    )
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = Field(
+        None, description="A shared Redis or Valkey; unset: a private Valkey in DATA_DIR."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of the private Valkey, the admin key, the deployment id.")
+    deployment_id: str | None = Field(
+        None, pattern="^[a-z0-9]{4,16}$", description="Tells this deployment's machines from another's."
+    )
+
+    webhook_url: Root | None = Field(None, description="Receiver of events that have no receiver of their own.")
+    webhook_secret: SecretStr | None = Field(None, description="whsec_ + base64; made at first start if unset.")
+    webhook_allow_private: Listed = Field((), description="Networks of your own that receivers may be in.")
+
+    default_regions: Listed = Field(
+        ("AS-SGP-02", "CN-HK-01", "AS-IN-01"), min_length=1, description="Regions in order of preference."
+    )
+    poll_moving_seconds: Seconds = Field(2, description="Between listings while something moves.")
+    poll_resting_seconds: Seconds = Field(60, description="Between listings while all is at rest.")
+    create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")
+    launch_timeout_minutes: Minutes = Field(30, description="From accepted to running.")
+    not_ready_stop_minutes: Minutes = Field(60, description="A machine that runs and never answers is stopped.")
+    auto_stop_enabled: bool = Field(True, description="Stop instances without a heartbeat.")
+    auto_stop_idle_minutes: Minutes = Field(20, description="How long without one.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+
+    @classmethod
+    def load(cls, **given: object) -> "Settings":
+        """From the environment; `given` goes before it. Raises `WrongSettings`."""
+        try:
+            return cls(**given)  # pyright: ignore[reportArgumentType] -- pydantic checks them, that is the point
+        except ValidationError as error:
+            raise WrongSettings(
+                [(".".join(str(p) for p in e["loc"][:1]).upper(), e["msg"]) for e in error.errors(include_input=False)]
+            ) from None
+
+    @property
+    def moving(self) -> timedelta:
+        return timedelta(seconds=self.poll_moving_seconds)
+
+    @property
+    def resting(self) -> timedelta:
+        return timedelta(seconds=self.poll_resting_seconds)

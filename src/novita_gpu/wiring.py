@@ -1,0 +1,278 @@
+"""The only place that builds things from settings: cloud, store, passes and API of one process."""
+
+import os
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from litestar import Litestar
+
+from novita_gpu.api.app import build_app
+from novita_gpu.api.desk import Parts
+from novita_gpu.api.keyring import AdminKeyring
+from novita_gpu.cloud.base import MUTATION_TIMEOUT
+from novita_gpu.cloud.metered import Metered
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.control.admission import admin_hash
+from novita_gpu.control.catalogue import Catalogue
+from novita_gpu.control.commands import Commands, Defaults
+from novita_gpu.control.health import Health
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.launch import Launcher
+from novita_gpu.control.order import Orders
+from novita_gpu.control.probe import NetworkProber
+from novita_gpu.control.reconcile import Reconciler
+from novita_gpu.control.sweep import Sweep
+from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
+from novita_gpu.domain.instance import AutoStop
+from novita_gpu.egress import Networks, check_url, guarded_session
+from novita_gpu.settings import Settings, WrongSettings
+from novita_gpu.store import Store, open_store
+from novita_gpu.store.local import PrivateValkey
+from novita_gpu.webhooks import Sender
+from novita_gpu.work import Work
+
+VERSION = "0.1.0"
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{ulid(utc_now(), os.urandom(ENTROPY_BYTES))}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """Everything of one process, built and connected."""
+
+    settings: Settings
+    store: Store
+    cloud: Metered
+    work: Work
+    commands: Commands
+    reconciler: Reconciler
+    sweep: Sweep
+    health: Health
+    app: Litestar
+    admin_key: str | None  # only if it was made just now
+    keep_store: Callable[[], Coroutine[object, object, None]]  # for ever: our own server is started again when it dies
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, prefix: str = "ngpu", *, mutation_timeout: timedelta = MUTATION_TIMEOUT
+) -> AsyncGenerator[Plane]:
+    """The plane of one process, without its worker and its listener; `prefix` begins all its keys.
+
+    Raises `WrongSettings`.
+    """
+    async with AsyncExitStack() as stack:
+        place = await stack.enter_async_context(opened_store(settings))
+        store = await stack.enter_async_context(open_store(place.url, prefix=prefix))
+        await _bind(store, settings)
+        yield await _built(settings, place, store, stack, mutation_timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePlace:
+    """Where the store is, and what keeps it there: a server of our own is started again when it dies."""
+
+    url: str
+    mode: Literal["redis", "embedded"]
+    keep: Callable[[], Coroutine[object, object, None]]
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncGenerator[StorePlace]:
+    """The shared server, or a private one that is ours until the context ends. Raises `CannotStart`."""
+    if settings.redis_url:
+        yield StorePlace(url=settings.redis_url.get_secret_value(), mode="redis", keep=_nothing)
+        return
+    async with PrivateValkey(settings.data_dir / "store") as valkey:
+        yield StorePlace(url=valkey.url, mode="embedded", keep=valkey.supervise)
+
+
+async def _nothing() -> None:
+    """A shared server is kept by whoever shares it."""
+
+
+async def _bind(store: Store, settings: Settings) -> None:
+    """A store belongs to one cloud. Records of another would be taken for machines that are gone."""
+    root = settings.novita_api_base_url.rstrip("/")
+    kept = await store.facts.first("cloud-root", root)
+    if kept != root:
+        fault = f"this store belongs to {kept}; use another DATA_DIR or REDIS_URL for {root}"
+        raise WrongSettings([("NOVITA_API_BASE_URL", fault)])
+
+
+async def _deployment(store: Store, settings: Settings) -> str:
+    """Made at first start; kept in the store and in the data folder, so that either survives the other's loss."""
+    path = settings.data_dir / "deployment-id"
+    known = settings.deployment_id or (path.read_text().strip() if path.exists() else "")
+    kept = await store.facts.first("deployment", known or deployment_id(secrets.token_bytes(8)))
+    if settings.deployment_id and kept != settings.deployment_id:
+        raise WrongSettings([("DEPLOYMENT_ID", f"this store belongs to deployment {kept}")])
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path.write_text(kept + "\n")
+    return kept
+
+
+async def _built(
+    settings: Settings, place: StorePlace, store: Store, stack: AsyncExitStack, mutation_timeout: timedelta
+) -> Plane:
+    deployment = await _deployment(store, settings)
+    key = settings.novita_api_key
+    novita = Novita(
+        key.get_secret_value() if key else "",
+        root=settings.novita_api_base_url,
+        calls_per_minute=settings.novita_calls_per_minute,
+        mutation_timeout=mutation_timeout,
+    )
+    stack.push_async_callback(novita.close)
+    cloud = Metered(novita)
+    work = await stack.enter_async_context(Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving).open())
+    default_receiver = settings.webhook_url
+    journal = Journal(store.records, work, new_id, default_receiver)
+    catalogue = Catalogue(cloud, utc_now)
+    launcher = Launcher(
+        store,
+        cloud,
+        catalogue,
+        journal,
+        deployment=deployment,
+        now=utc_now,
+        monotonic=time.monotonic,
+        mutation_timeout=mutation_timeout,
+    )
+    private = Networks.parse(",".join(settings.webhook_allow_private))
+    prober = NetworkProber(Networks.parse(LOOPBACK) if _is_loopback(settings.novita_api_base_url) else Networks())
+    stack.push_async_callback(prober.close)
+    reconciler = Reconciler(
+        store=store,
+        cloud=cloud,
+        launcher=launcher,
+        prober=prober,
+        journal=journal,
+        bell=work,
+        policy=_policy(settings),
+        moving=settings.moving,
+        now=utc_now,
+        new_id=new_id,
+        mutation_timeout=mutation_timeout,
+    )
+    sweep = Sweep(
+        store=store,
+        cloud=cloud,
+        bell=work,
+        deployment=deployment,
+        moving=settings.moving,
+        resting=settings.resting,
+        stretch=novita.budget.looking_interval,
+        now=utc_now,
+        new_id=new_id,
+    )
+    sender = await _sender(settings, store, private)
+    stack.push_async_callback(sender.aclose)
+
+    async def drain() -> datetime | None:
+        return await sender.drain(utc_now())
+
+    work.register(reconcile=reconciler.reconcile, sweep=sweep.sweep, drain=drain)
+    commands = Commands(
+        store=store,
+        orders=Orders(catalogue, settings.default_regions),
+        launcher=launcher,
+        journal=journal,
+        bell=work,
+        defaults=_defaults(settings),
+        now=utc_now,
+        new_id=new_id,
+        check_receiver=lambda receiver: check_url(receiver, private),
+        look_soon=settings.moving,
+    )
+    health = Health(
+        store=store,
+        upstream=novita,
+        mode=place.mode,
+        auto_stop=settings.auto_stop_enabled,
+        version=VERSION,
+        now=utc_now,
+    )
+    given = settings.admin_api_key
+    key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
+
+    async def look() -> None:
+        await work.look(utc_now())
+
+    app = build_app(
+        Parts(
+            commands=commands,
+            store=store,
+            cloud=cloud,
+            keyring=AdminKeyring(key_hash),
+            look=look,
+            health=health.view,
+            now=utc_now,
+            new_id=new_id,
+            version=VERSION,
+        )
+    )
+    return Plane(
+        settings=settings,
+        store=store,
+        cloud=cloud,
+        work=work,
+        commands=commands,
+        reconciler=reconciler,
+        sweep=sweep,
+        health=health,
+        app=app,
+        admin_key=made,
+        keep_store=place.keep,
+    )
+
+
+async def _sender(settings: Settings, store: Store, private: Networks) -> Sender:
+    made = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    given = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
+    secret = given or await store.facts.first("webhook-secret", made)
+    return Sender(
+        store.deliveries,
+        lambda delivery: store.events.event(delivery.sequence),
+        lambda _: (secret,),
+        lambda: guarded_session(private),
+        utc_now,
+        lambda: secrets.randbelow(1000) / 1000,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        settle=timedelta(seconds=settings.create_settle_seconds),
+        launch_timeout=timedelta(minutes=settings.launch_timeout_minutes),
+        not_ready_stop=timedelta(minutes=settings.not_ready_stop_minutes),
+    )
+
+
+def _defaults(settings: Settings) -> Defaults:
+    idle = timedelta(minutes=settings.auto_stop_idle_minutes)
+    return Defaults(auto_stop=AutoStop(enabled=settings.auto_stop_enabled, idle=idle))
+
+
+def _is_loopback(root: str) -> bool:
+    host = urlsplit(root).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,80 @@
+"""Help, wrong usage, wrong settings; and how quickly it answers."""
+
+import ast
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import type_in
+
+COMMANDS = [
+    *("demo", "serve", "work", "simulate", "doctor", "version"),
+    *("create", "list", "get", "wait", "start", "stop", "restart", "delete", "last-used", "events"),
+]
+
+
+async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
+    told = await type_in(tmp_path, "--help")
+    bare = await type_in(tmp_path)
+    assert told.code == bare.code == 0
+    assert told.out == bare.out
+    for command in COMMANDS:
+        assert f"\n  {command} " in told.out
+    for line in ("0  ok", "1  the service said no", "2  wrong usage", "3  the service cannot", "4  the time", "5  the"):
+        assert line in told.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, command: str) -> None:
+    told = await type_in(tmp_path, command, "--help")
+    assert told.code == 0
+    assert "--json" in told.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "nope",
+        "list --nope",
+        "create",
+        "create a --gpus many",
+        "create a --billing-mode free",
+        "create a --port ssh",
+        "create a --env NOT_SET_ANYWHERE",
+        "get a/b",
+        "list --url nonsense",
+        "last-used a --at yesterday",
+        "list --limit 0",
+    ],
+)
+async def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, words: str) -> None:
+    told = await type_in(tmp_path, *words.split(), "--json")
+    assert told.code == 2
+    assert told.out == ""
+    assert told.error["code"] == "WRONG_USAGE"
+
+
+async def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    variables = {"PORT": "many", "NOVITA_API_BASE_URL": "ftp://x"}
+    for command in ("serve", "work", "doctor"):
+        told = await type_in(tmp_path, command, **variables)
+        assert told.code == 2
+        assert "PORT: " in told.err
+        assert "NOVITA_API_BASE_URL: " in told.err
+
+
+async def test_version(tmp_path: Path) -> None:
+    plain, as_json = await asyncio.gather(type_in(tmp_path, "version"), type_in(tmp_path, "version", "--json"))
+    assert plain.out.strip() == as_json.json["version"] == "0.1.0"
+
+
+async def test_help_stays_quick_because_nothing_heavy_is_imported_for_it(tmp_path: Path) -> None:
+    """These five take from 0.1 s to 1 s; without them help is there after 0.2 s."""
+    script = "import sys; from novita_gpu.cli.app import run; run(['--help']); print(sorted(sys.modules))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    loaded = set(ast.literal_eval(out.decode().strip().split("\n")[-1]))
+    assert "typer" in loaded
+    assert not loaded & {"aiohttp", "rich", "pydantic", "litestar", "redis"}
