@@ -1,32 +1,41 @@
-# Everything a person types. Each target sets up what it needs.
+# Everything a person types. Each target sets up what it needs: Python 3.11 or later with pip, and PyPI, are enough.
 UV_VERSION := 0.13.9
-UV := .tools/bin/uv
-export UV_SYSTEM_CERTS := true
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+UV := .tools/uv-$(UV_VERSION)/bin/uv
 PYTEST_WORKERS ?= auto
+ARGS ?=
 
-.PHONY: install demo run test check fix system clean
+# The Python of .venv has no pip, so uv is installed by the one behind it.
+BEHIND := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
+export PATH := $(CURDIR)/.venv/bin:$(BEHIND)
+# uv brings certificates of its own; a proxy's are known to the system only.
+export UV_SYSTEM_CERTS := true
+# Without this pyright asks PyPI at each run whether it is the newest.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Without bytecode every command of the tests would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+.PHONY: install demo run test check fix lock
 
 install: .venv/installed
 
 $(UV):
-	@python3 -m pip install --quiet --disable-pip-version-check --target .tools uv==$(UV_VERSION)
+	@PATH="$(BEHIND)" python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--target $(dir $(UV:/bin/uv=/)) uv==$(UV_VERSION)
 
 .venv/installed: $(UV) pyproject.toml uv.lock
-	@$(UV) sync --quiet --frozen
+	@$(UV) sync --quiet --locked
 	@touch $@
 
+# ARGS goes to the command: make demo ARGS="--port 3001"
 demo: install
-	@novita-gpu demo
+	@novita-gpu demo $(ARGS)
 
 run: install
-	@novita-gpu serve
+	@novita-gpu serve $(ARGS)
 
-test: install system
-	@pytest -n $(PYTEST_WORKERS) tests
-
-system:
-	@sh tests/system.sh
+test: install
+	@pytest -n $(PYTEST_WORKERS) tests $(ARGS)
 
 check: install
 	@ruff check .
@@ -37,3 +46,7 @@ check: install
 fix: install
 	@ruff check --fix .
 	@ruff format .
+
+# After a change of dependencies. The default index only, whatever this machine is set to: docs/decisions/0008.
+lock: $(UV)
+	@env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX=https://pypi.org/simple $(UV) lock --no-config

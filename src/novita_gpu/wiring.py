@@ -188,7 +188,10 @@ async def _built(
     async def drain() -> datetime | None:
         return await sender.drain(utc_now())
 
-    work.register(reconcile=reconciler.reconcile, sweep=sweep.sweep, drain=drain)
+    async def listed(asked: bool) -> datetime | None:
+        return await sweep.sweep(asked=asked)
+
+    work.register(reconcile=reconciler.reconcile, sweep=listed, drain=drain)
     commands = Commands(
         store=store,
         orders=Orders(catalogue, settings.default_regions),

@@ -51,7 +51,7 @@ class Work:
         self,
         *,
         reconcile: Callable[[InstanceId], Awaitable[None]],
-        sweep: Callable[[], Awaitable[datetime]],
+        sweep: Callable[[bool], Awaitable[datetime | None]],
         drain: Callable[[], Awaitable[datetime | None]],
     ) -> None:
         """What the bells ring. Registered where rings are only given, too."""
@@ -64,17 +64,19 @@ class Work:
             if due:
                 await self._docket.replace("drain", due, "drain:later")(outbox="webhooks")
 
-        async def glance_task(of: Annotated[str, ConcurrencyLimit(1)]) -> None:
-            await self.look(await sweep())
+        async def look_task(of: Annotated[str, ConcurrencyLimit(1)], asked: bool) -> None:
+            due = await sweep(asked)
+            if due:
+                await self._look(due, asked=False)
 
         async def safety_net_task(again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)) -> None:
-            await self.look(_now())
+            await self._look(_now(), asked=False)
             await self.outbox()
 
         for name, task in {
             "reconcile": reconcile_task,
             "drain": drain_task,
-            "glance": glance_task,
+            "look": look_task,
             "safety_net": safety_net_task,
         }.items():
             task.__name__ = name
@@ -87,10 +89,14 @@ class Work:
         await self._docket.replace("reconcile", at, f"alarm:{instance}")(instance=instance)
 
     async def look(self, at: datetime) -> None:
-        """One listing a slot of time, however many ask: who asks for a slot that has its listing adds nothing."""
-        slot = int(at.timestamp() / self._moving.total_seconds()) + 1
-        when = datetime.fromtimestamp(slot * self._moving.total_seconds(), UTC)
-        await self._docket.add("glance", when=when, key=f"glance:{slot}")(of="cloud")
+        await self._look(at, asked=True)
+
+    async def _look(self, at: datetime, *, asked: bool) -> None:
+        """One task a slot of time, however many ask: who asks for a slot that has one adds nothing."""
+        span = self._moving.total_seconds()
+        slot = int(at.timestamp() / span) + 1
+        key = f"{'look' if asked else 'due'}:{slot}"
+        await self._docket.add("look", when=datetime.fromtimestamp(slot * span, UTC), key=key)(of="cloud", asked=asked)
 
     async def outbox(self) -> None:
         await self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks")

@@ -38,7 +38,6 @@ from novita_gpu.domain.instance import (
     Status,
     Value,
     Wish,
-    is_down,
     status,
 )
 from novita_gpu.domain.money import usd_text
@@ -49,6 +48,8 @@ from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunnin
 T = TypeVar("T")
 
 AHEAD = timedelta(seconds=60)
+# Times are answered to the millisecond: an answered `createdAt` may be handed back.
+TOLD_TO = timedelta(milliseconds=1)
 # A commit that lost its guard this often meets a record that changes faster than it can be read.
 TRIES = 10
 
@@ -158,7 +159,7 @@ class Commands:
     async def touch(self, ref: str, at: datetime | None) -> tuple[Record, datetime]:
         """A sign of life. Never moves backwards; refused once a stop or delete is under way or done."""
         record, now = await self.resolve(ref), self._now()
-        if at and not record.created_at <= at <= now + AHEAD:
+        if at and not record.created_at - TOLD_TO < at <= now + AHEAD:
             message = "Must not be before the instance's creation, nor more than 60 s ahead."
             raise Invalid(Fault(field="lastUsedAt", message=message, value=at.isoformat()))
         try:
@@ -171,15 +172,13 @@ class Commands:
             ) from None
 
     async def stop_all(self, *, dry_run: bool, caller: Caller) -> list[BulkRow]:
-        """Stops everything that may bill: every record with a machine, or an attempt, not seen stopped or gone."""
+        """Stops everything that bills or is about to: whatever is wanted running and has not failed."""
         records = await self._store.records.load_many(await self._store.records.living())
-        rows: list[BulkRow] = []
-        for record in records:
-            if is_down(record) and (record.machine or record.wants is not Wish.RUNNING or record.failure):
-                continue
-            if record.wants is Wish.RUNNING:
-                rows.append(await self._bulk_row(record, dry_run, replace(caller, claim=None)))
-        return rows
+        return [
+            await self._bulk_row(record, dry_run, replace(caller, claim=None))
+            for record in records
+            if record.wants is Wish.RUNNING and status(record) is not Status.FAILED
+        ]
 
     async def resolve(self, ref: str) -> Record:
         """The instance with that id, else with that cloud id, else with that name (the living one first)."""

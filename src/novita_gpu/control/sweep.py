@@ -43,11 +43,15 @@ class Sweep:
         self._moving, self._resting, self._stretch = moving, resting, stretch
         self._now, self._new_id = now, new_id
 
-    async def sweep(self) -> datetime:
-        """Look at everything once, unless somebody has just done so. Answers when to look again."""
+    async def sweep(self, *, asked: bool) -> datetime | None:
+        """Look at everything once. Answers when the next look is due; None if somebody else has seen to this one.
+
+        `asked`: somebody waits for news, so that only the shortest interval holds it back. Else it is the look that
+        the last listing announced, and it is dropped when another listing has come between.
+        """
         before = await self._store.looks.mark()
-        if before and self._now() < self._earliest(before):
-            return self._earliest(before)
+        if before and self._now() < (self._earliest(before) if asked else before.next_at - self._moving / 2):
+            return None
         try:
             listing = await self._cloud.listing()
         except CloudError as error:

@@ -1,6 +1,5 @@
 """The record of one instance, what is wanted of it, what was seen of it, and the public status computed from both."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -60,8 +59,8 @@ class Env(Value, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Env(key={self.key!r}, value='***')"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
-        yield "key", self.key  # msgspec's own would print the value in rich tracebacks
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("key", self.key)]  # msgspec's own would print the value in rich tracebacks
 
 
 class Tool(Value, frozen=True, kw_only=True):
@@ -258,9 +257,8 @@ class Connection(Value, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Connection(read_at={self.read_at!r}, ports={self.ports!r}, ssh={self.ssh!r}, ssh_password='***')"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
-        yield "ports", self.ports
-        yield "ssh", self.ssh
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("ports", self.ports), ("ssh", self.ssh)]
 
 
 class EndpointHealth(Value, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
-from novita_gpu.store.base import Unavailable
+from novita_gpu.store.base import Unavailable, Unreadable
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import INCARNATION, Feed, News
 from novita_gpu.store.index import Filter, Index, Page
@@ -165,7 +165,7 @@ class View:
         _wake(self._listening)
 
     async def follow(self) -> None:
-        """Keeps the view true until it is cancelled."""
+        """Keeps the view true until it is cancelled. What it cannot get or read only makes it lag."""
         pause = FIRST_PAUSE_S
         while True:
             try:
@@ -173,7 +173,7 @@ class View:
                     await self._catch_up()
                 await self._listen()
                 pause = FIRST_PAUSE_S
-            except Unavailable:
+            except (Unavailable, Unreadable):
                 self._lost_at = self._monotonic() if self._lost_at is None else self._lost_at
                 await self._pause(pause)
                 pause = min(2 * pause, LAST_PAUSE_S)

@@ -1,0 +1,198 @@
+"""One listing for all: when it is made, whom it rings, and what it does not believe."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.cloud.base import Listing
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.cloud.simulator import SimulatorSettings, Timing, running
+from novita_gpu.cloud.simulator.app import Running
+from novita_gpu.control.sweep import Sweep, is_mass_absence, owner_of
+from novita_gpu.domain.events import EventType
+from novita_gpu.domain.instance import CloudId, InstanceId, Machine, Record, Wish
+from novita_gpu.store import Store
+from novita_gpu.store.base import Change
+from tests.api.served import Rung
+from tests.domain.given import OFFER, T0, at, attempt, launched, new, row
+
+pytest_plugins = ("tests.valkey",)
+
+MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
+
+
+class Scene:
+    """A store, a simulated cloud, a bell that is only heard, and a clock turned by hand."""
+
+    def __init__(self, store: Store, simulator: Running) -> None:
+        self.store, self.simulator, self.bell = store, simulator, Rung()
+        self.now = T0
+        self._ids = 0
+        self.cloud = Novita("sim-key", root=simulator.root, calls_per_minute=0, now=lambda: self.now)
+        self.sweep = Sweep(
+            store=store,
+            cloud=self.cloud,
+            bell=self.bell,
+            deployment="dep1",
+            moving=MOVING,
+            resting=RESTING,
+            stretch=self.cloud.budget.looking_interval,
+            now=lambda: self.now,
+            new_id=self.new_id,
+        )
+
+    def new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}_{self._ids}"
+
+    def machine(self, name: str, marker: str) -> CloudId:
+        envs = [{"key": "NOVITA_GPU_MARKER", "value": marker}]
+        order = {"name": name, "productId": "4090.16c62g", "gpuNum": 1, "rootfsSize": 60, "kind": "gpu", "envs": envs}
+        made: Any = self.simulator.control.post("console", action="create", body={**order, "imageUrl": "ubuntu"})
+        return CloudId(made["id"])
+
+    def listings(self) -> int:
+        answer: Any = self.simulator.control.get("calls", op="list")
+        return len(answer["calls"])
+
+    async def keep(self, record: Record) -> Record:
+        return await self.store.records.commit(Change(before=None, after=record))
+
+    async def events(self) -> list[EventType]:
+        return [event.type for event in await self.store.events.read(0, 100)]
+
+
+@pytest.fixture
+async def scene(store: Store) -> AsyncGenerator[Scene]:
+    async with running(SimulatorSettings(timing=Timing.instant(), rate=0)) as simulator:
+        it = Scene(store, simulator)
+        await store.view.load()
+        yield it
+        await it.cloud.close()
+
+
+async def test_a_listing_comes_fast_while_something_moves_and_slowly_at_rest(scene: Scene) -> None:
+    assert await scene.sweep.sweep(asked=False) == at(60)
+    await scene.keep(new())
+    scene.now = at(60)
+    assert await scene.sweep.sweep(asked=False) == at(62)
+
+
+async def test_who_asks_gets_one_within_the_shortest_interval_and_no_sooner(scene: Scene) -> None:
+    """L2"""
+    await scene.sweep.sweep(asked=True)
+    scene.now = at(1.7)
+    assert await scene.sweep.sweep(asked=True) is None
+    scene.now = at(1.8)
+    assert await scene.sweep.sweep(asked=True) is not None
+    assert scene.listings() == 2
+
+
+async def test_a_look_that_another_listing_has_overtaken_is_dropped(scene: Scene) -> None:
+    """L2: else every burst would leave one more chain of listings behind."""
+    await scene.sweep.sweep(asked=False)
+    scene.now = at(30)
+    assert await scene.sweep.sweep(asked=True) == at(90)
+    scene.now = at(60)
+    assert await scene.sweep.sweep(asked=False) is None
+    scene.now = at(90)
+    assert await scene.sweep.sweep(asked=False) == at(150)
+
+
+async def test_only_those_are_rung_whom_the_listing_tells_something_new(scene: Scene) -> None:
+    """L2"""
+    marker = "dep1/abc/1"
+    machine = scene.machine("train-1-dep1-abc-1", marker)
+    awaiting = await scene.keep(new(attempts=(attempt(),)))
+    await scene.keep(new(id=InstanceId("ins_other"), name="other", wants=Wish.STOPPED))
+    await scene.sweep.sweep(asked=False)
+    assert scene.bell.instances == [awaiting.id]
+    look = await scene.store.looks.look(awaiting)
+    assert look
+    assert [r.id for r in look.marked] == [machine]
+
+
+async def test_who_is_due_is_rung_though_nothing_changed(scene: Scene) -> None:
+    """A lost alarm costs one interval."""
+    due = await scene.keep(new(wants=Wish.STOPPED, due=at(-1)))
+    await scene.keep(new(id=InstanceId("ins_later"), name="later", wants=Wish.STOPPED, due=at(1)))
+    await scene.sweep.sweep(asked=False)
+    assert scene.bell.instances == [due.id]
+
+
+async def test_a_machine_of_ours_without_a_record_is_told_of_once_and_a_foreign_one_never(scene: Scene) -> None:
+    """N6, N17"""
+    scene.machine("lost-dep1-zzz-1", "dep1/zzz/1")
+    scene.machine("theirs-dep2-zzz-1", "dep2/zzz/1")
+    scene.machine("somebodys", "")
+    for second in (0, 60, 120):
+        scene.now = at(second)
+        await scene.sweep.sweep(asked=False)
+    assert await scene.events() == [EventType.ORPHAN_FOUND]
+
+
+async def test_a_page_that_cannot_be_read_makes_no_absence(scene: Scene) -> None:
+    """T5"""
+    for number in range(101):
+        scene.machine(f"m-{number}", "")
+    scene.simulator.control.post("faults", op="list", kind="html", match={"pageNum": "2"}, times=0)
+    gone = await scene.keep(launched(created_at=at(-4000)))
+    await scene.sweep.sweep(asked=False)
+    mark = await scene.store.looks.mark()
+    assert mark
+    assert not mark.complete
+    assert mark.fault
+    look = await scene.store.looks.look(gone)
+    assert look
+    assert not look.complete
+    assert scene.bell.instances == []
+
+
+async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene: Scene) -> None:
+    """T5"""
+    for number in range(4):
+        machine = Machine(id=CloudId(f"{number:016x}"), offer=OFFER, attempt=1, adopted_at=at(-400), ran=True)
+        await scene.keep(launched(id=InstanceId(f"ins_{number}"), name=f"n{number}", machine=machine))
+    for second in (0, 2, 4):
+        scene.now = at(second)
+        await scene.sweep.sweep(asked=True)
+    mark = await scene.store.looks.mark()
+    assert mark
+    assert mark.complete
+    assert not mark.trusted
+    assert scene.bell.instances == []
+    assert await scene.events() == [EventType.MASS_ABSENCE]
+
+
+def listed(*ids: str) -> Listing:
+    rows = tuple(row("running", CloudId(i)) for i in ids)
+    return Listing(began_at=at(1000), ended_at=at(1000), complete=True, rows=rows, total=len(rows))
+
+
+def with_machine(name: str) -> Record:
+    machine = Machine(id=CloudId(name), offer=OFFER, attempt=1, adopted_at=T0)
+    return launched(id=InstanceId(f"ins_{name}"), name=name, machine=machine)
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "mass"),
+    [("abcd", "ab", False), ("abcd", "a", True), ("abc", "", True), ("ab", "", False), ("abcdefg", "abcd", False)],
+)
+def test_three_or_more_and_over_half_is_mass(known: str, seen: str, mass: bool) -> None:
+    assert is_mass_absence(listed(*seen), [with_machine(name) for name in known]) is mass
+
+
+def test_what_we_delete_ourselves_is_no_mass_absence() -> None:
+    records = [replace(with_machine(name), wants=Wish.DELETED) for name in "abcd"]
+    assert not is_mass_absence(listed(), records)
+
+
+@pytest.mark.parametrize(
+    ("marker", "owner"),
+    [("dep1/abc/1", "ins_abc"), ("dep2/abc/1", None), ("dep1/abc", None), ("", None), ("dep1abc1", None)],
+)
+def test_a_marker_names_its_instance_within_its_deployment(marker: str, owner: str | None) -> None:
+    assert owner_of(marker, "dep1") == owner
