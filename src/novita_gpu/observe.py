@@ -17,6 +17,9 @@ _SECRET_WORDS = re.compile(
 )
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+# Libraries that log every task and every start; below a warning only `debug` wants to hear them.
+_TALKATIVE = ("docket", "uvicorn", "uvicorn.error", "asyncio")
+
 _correlation: ContextVar[str] = ContextVar("correlation", default="")
 
 
@@ -82,6 +85,8 @@ def configure(*, json: bool, level: str = "info", stream: TextIO | None = None) 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING) if level != "debug" else logging.DEBUG)
 
 
 def logger(name: str) -> Any:

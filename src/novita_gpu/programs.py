@@ -3,11 +3,12 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
@@ -18,12 +19,13 @@ from novita_gpu import observe
 from novita_gpu.api.app import end_held
 from novita_gpu.cloud.base import CloudError, Unauthorized
 from novita_gpu.cloud.novita import Novita
-from novita_gpu.cloud.simulator import SimulatorSettings
+from novita_gpu.cloud.simulator import Running, SimulatorSettings
 from novita_gpu.cloud.simulator import running as simulated
 from novita_gpu.control.admission import KEY_PREFIX
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import open_store
 from novita_gpu.store.base import StoreError
+from novita_gpu.store.local import PrivateValkey
 from novita_gpu.wiring import LOOPBACK, VERSION, Plane, opened, opened_store, utc_now
 
 log = structlog.get_logger()
@@ -46,6 +48,12 @@ class Listener(uvicorn.Server):
     def __init__(self, plane: Plane, ready: Callable[[], None]) -> None:
         super().__init__(_config(plane))
         self._plane, self._ready = plane, ready
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """uvicorn's own raises the signal again when it has ended, which kills us before the store is left."""
+        with _told_to_stop(lambda: self.handle_exit(signal.SIGTERM, None)):
+            yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -92,9 +100,14 @@ async def work(settings: Settings) -> None:
 
 
 async def demo(folder: Path, host: str, port: int) -> None:
-    """Simulator, service, worker and private store in one process, on a data folder of their own."""
+    """Simulator, service, worker and private store in one process, on a data folder of their own.
+
+    The simulated cloud forgets when it ends, so each demo begins with an empty store; its key stays.
+    """
     observe.configure(json=False, level="warning")
-    async with simulated(SimulatorSettings(), host="127.0.0.1", port=_kept_port(folder)) as simulator:
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(_demo_cloud(folder))
+        await _emptied(folder / "store")
         settings = Settings.load(
             novita_api_key="sim-key",
             novita_api_base_url=simulator.root,
@@ -106,8 +119,32 @@ async def demo(folder: Path, host: str, port: int) -> None:
             webhook_allow_private=LOOPBACK,
             redis_url=None,
         )
-        async with opened(settings) as plane, _background(plane, worker=True):
-            await _listen(plane, lambda it, url: _announce_demo(it, url, simulator.root))
+        plane = await stack.enter_async_context(opened(settings))
+        await stack.enter_async_context(_background(plane, worker=True))
+        await _listen(plane, lambda it, url: _announce_demo(it, url, simulator.root))
+
+
+@asynccontextmanager
+async def _demo_cloud(folder: Path) -> AsyncGenerator[Running]:
+    """On the same port each time. It is taken while another demo runs on this folder."""
+    port = _kept_port(folder)
+    async with AsyncExitStack() as stack:
+        try:
+            simulator = await stack.enter_async_context(simulated(SimulatorSettings(), host="127.0.0.1", port=port))
+        except OSError as fault:
+            what = (
+                f"another demo runs in {folder}, or something else has port {port}; end it, or choose another --folder"
+            )
+            raise WrongSettings([("--folder", what)]) from fault
+        yield simulator
+
+
+async def _emptied(store: Path) -> None:
+    """The store of the demo before; its server may still run if that demo was killed."""
+    if store.exists():
+        async with PrivateValkey(store):
+            pass
+        shutil.rmtree(store)
 
 
 async def simulate(host: str, port: int) -> None:
@@ -157,10 +194,20 @@ def _bound(settings: Settings) -> socket.socket:
 async def _stopped() -> None:
     """Until SIGINT or SIGTERM."""
     told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
+    with _told_to_stop(told.set):
+        await told.wait()
+
+
+@contextmanager
+def _told_to_stop(stop: Callable[[], None]) -> Generator[None]:
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 def _require_key(settings: Settings) -> None:
@@ -218,7 +265,7 @@ def _announce_demo(plane: Plane, url: str, cloud: str) -> None:
         f"  admin key  {key.get_secret_value() if key else ''}\n\n"
         "Try in another terminal, in this folder:\n"
         "  .venv/bin/novita-gpu create first --product 'RTX 4090 24GB' --template 102 --wait\n\n"
-        "Stop with Ctrl-C; what was created is there again at the next start."
+        "Stop with Ctrl-C. The simulated cloud forgets its machines then; the key stays."
     )
 
 

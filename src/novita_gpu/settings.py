@@ -29,6 +29,12 @@ def _redis_address(value: SecretStr) -> SecretStr:
     return value
 
 
+def _plainly(message: str) -> str:
+    """pydantic's words for a person who sets variables."""
+    plain = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    return plain.partition(", unable to parse")[0]
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Root = Annotated[str, AfterValidator(_web_root)]
 
@@ -88,7 +94,7 @@ class Settings(BaseSettings):
             return cls(**given)  # pyright: ignore[reportArgumentType] -- pydantic checks them, that is the point
         except ValidationError as error:
             raise WrongSettings(
-                [(".".join(str(p) for p in e["loc"][:1]).upper(), e["msg"]) for e in error.errors(include_input=False)]
+                [(str(e["loc"][0]).upper(), _plainly(e["msg"])) for e in error.errors(include_input=False)]
             ) from None
 
     @property

@@ -26,6 +26,7 @@ CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
 # How late an alarm may be. Finer, and an idle worker asks the store more often: 250 ms costs 20 commands a second.
+# Rings do not wait for it.
 SCHEDULING = timedelta(seconds=1)
 SAFETY_NET = timedelta(seconds=60)
 

@@ -141,12 +141,17 @@ def _news(listing: Listing, records: Iterable[Record], *, trusted: bool, now: da
     absence_tells = listing.complete and trusted
     for record in records:
         overdue = record.due is not None and record.due <= now
-        if overdue or _is_news(record, by_id, marked, absence_tells=absence_tells):
+        if overdue or _is_news(record, by_id, marked, listing.began_at, absence_tells=absence_tells):
             yield record.id
 
 
 def _is_news(
-    record: Record, by_id: dict[CloudId, Row], marked: dict[str, list[CloudId]], *, absence_tells: bool
+    record: Record,
+    by_id: dict[CloudId, Row],
+    marked: dict[str, list[CloudId]],
+    began_at: datetime,
+    *,
+    absence_tells: bool,
 ) -> bool:
     machine = record.machine.id if record.machine else None
     if any(i != machine for a in record.attempts for i in marked.get(a.marker, ())):
@@ -158,4 +163,8 @@ def _is_news(
     row = by_id.get(record.machine.id)
     if row is None:
         return absence_tells
-    return record.seen is None or replace(row.seen, at=record.seen.at) != record.seen
+    if record.seen is None or replace(row.seen, at=record.seen.at) != record.seen:
+        return True
+    since = record.looks_count_from
+    # The first look that counts since a mutation tells something even in the same words: a restart is over.
+    return is_moving(record) and since is not None and record.seen.at < since <= began_at
