@@ -20,7 +20,7 @@ from novita_gpu.api.keyring import AdminKeyring
 from novita_gpu.cloud.base import MUTATION_TIMEOUT
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
-from novita_gpu.control.admission import admin_hash
+from novita_gpu.control.admission import admin_hash, hashed
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.health import Health
@@ -176,6 +176,7 @@ async def _built(
         cloud=cloud,
         bell=work,
         deployment=deployment,
+        account=hashed(key.get_secret_value() if key else ""),
         moving=settings.moving,
         resting=settings.resting,
         stretch=novita.budget.looking_interval,

@@ -32,11 +32,15 @@ class Scene:
         self.now = T0
         self._ids = 0
         self.cloud = Novita("sim-key", root=simulator.root, calls_per_minute=0, now=lambda: self.now)
-        self.sweep = Sweep(
-            store=store,
+        self.sweep = self.with_key("key-1")
+
+    def with_key(self, account: str) -> Sweep:
+        return Sweep(
+            store=self.store,
             cloud=self.cloud,
             bell=self.bell,
             deployment="dep1",
+            account=account,
             moving=MOVING,
             resting=RESTING,
             stretch=self.cloud.budget.looking_interval,
@@ -165,6 +169,23 @@ async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene
     assert not mark.trusted
     assert scene.bell.instances == []
     assert await scene.events() == [EventType.MASS_ABSENCE]
+
+
+@pytest.mark.parametrize("shows_one_of_ours", [True, False])
+async def test_a_new_key_is_believed_once_it_shows_a_machine_of_ours(scene: Scene, shows_one_of_ours: bool) -> None:
+    """T5: another account's key must not close what still bills on the first."""
+    await scene.sweep.sweep(asked=True)
+    machine = Machine(id=CloudId("0" * 16), offer=OFFER, attempt=1, adopted_at=at(-400), ran=True)
+    if shows_one_of_ours:
+        machine = replace(machine, id=scene.machine("train-1-dep1-abc-1", "dep1/abc/1"))
+    await scene.keep(launched(machine=machine))
+    scene.now = at(60)
+    await scene.with_key("key-2").sweep(asked=True)
+    mark = await scene.store.looks.mark()
+    assert mark
+    assert mark.complete
+    assert mark.trusted is shows_one_of_ours
+    assert await scene.events() == ([] if shows_one_of_ours else [EventType.ACCOUNT_CHANGED])
 
 
 def listed(*ids: str) -> Listing:

@@ -146,6 +146,15 @@ def test_a_deleted_machine_that_is_no_longer_listed_is_asked_for_once_more() -> 
     assert isinstance(step(record, listing(110), 111), Inspect)
 
 
+def test_a_deleted_machine_that_nothing_was_seen_of_is_asked_for_before_it_is_deleted_again() -> None:
+    """A listing that is not believed must not hold up our own delete."""
+    record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))
+    assert isinstance(step(record, listing(160, complete=False), 162), Inspect)
+    again = step(record, got(162, row("running")), 163)
+    assert isinstance(again, Change)
+    assert again.tries == 2
+
+
 def test_a_delete_closes_when_nothing_is_left() -> None:
     assert isinstance(step(deleting(new()), None, 5), Close)
 

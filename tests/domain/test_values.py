@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.ids import ENTROPY_BYTES, ID_CHARS, ulid
-from novita_gpu.domain.instance import EndpointHealth, Env, HealthCheck, Port, Record, Status, status
+from novita_gpu.domain.instance import EndpointHealth, Env, HealthCheck, Port, Record, RunKind, Status, status
 from novita_gpu.domain.money import cost, usd_per_hour, usd_text
 from novita_gpu.domain.readiness import next_probe_at, probed, targets, targets_are_known
 from novita_gpu.domain.wishes import Response, Verb, response
-from tests.domain.given import at, launched, new, ready, running, stopped
+from tests.domain.given import OFFER, at, launched, new, ready, running, stopped
 
 UP = EndpointHealth(port=8080, endpoint="https://m-8080.example", healthy=True, status_code=200)
 DOWN = replace(UP, healthy=False, status_code=502)
@@ -111,3 +112,11 @@ def test_only_http_ports_are_probed_unless_one_is_named() -> None:
     named = replace(record, health_check=HealthCheck(target_port=22, max_wait=timedelta(seconds=1)))
     assert targets(named) == ()
     assert not targets_are_known(named)
+
+
+def test_an_estimate_is_the_median_of_runs_alike() -> None:
+    took = [replace(ready(), run=replace(ready().run, ready_at=at(seconds))) for seconds in (60, 70, 500)]
+    assert ready_by(took, OFFER, RunKind.LAUNCH, at(1000)) == at(1070)
+    assert ready_by(took, OFFER, RunKind.START, at(1000)) is None
+    assert ready_by(took, replace(OFFER, region="CN-HK-01"), RunKind.LAUNCH, at(1000)) is None
+    assert ready_by([launched()], OFFER, RunKind.LAUNCH, at(1000)) is None

@@ -17,6 +17,7 @@ from novita_gpu.contract import (
     StartInstance,
     WishBody,
     answer_of,
+    time_text,
 )
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
@@ -24,12 +25,14 @@ from novita_gpu.control.launch import Launcher
 from novita_gpu.control.order import Orders, refuse_without_offer
 from novita_gpu.domain.answers import new_run
 from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Unavailable
+from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.instance import (
     AutoStop,
     CloudId,
     HealthCheck,
     InstanceId,
+    Offer,
     OnStartCapacity,
     Record,
     Recovery,
@@ -232,8 +235,16 @@ class Commands:
         refuse_without_offer(ranking, record.spec)
         offer = ranking.offers[0]
         return replace(
-            accepted, region=offer.region, product_id=offer.product_id, price_per_hour=usd_text(offer.usd_per_hour)
+            accepted,
+            region=offer.region,
+            product_id=offer.product_id,
+            price_per_hour=usd_text(offer.usd_per_hour),
+            estimated_ready_time=self._ready_by(offer, RunKind.LAUNCH),
         )
+
+    def _ready_by(self, offer: Offer | None, kind: RunKind) -> str | None:
+        at = ready_by(self._store.view.all(), offer, kind, self._now())
+        return time_text(at) if at else None
 
     def _turned(self, wish: Wish) -> Callable[[Record], Record]:
         def begin(record: Record) -> Record:
@@ -261,8 +272,13 @@ class Commands:
                 began = answer is Response.SAME
                 text = f"{verb} is already under way." if began else f"It is already {status(record)}."
                 return Outcome(accepted=_accepted(record, text), began=began)
-            after = replace(begin(record), operation_webhook_url=webhook_url, due=self._now())
+            after = replace(
+                begin(record), operation_webhook_url=webhook_url, correlation=caller.correlation, due=self._now()
+            )
             accepted = _accepted(after, f"{verb.capitalize()} was accepted and will happen.")
+            if after.wants is Wish.RUNNING:
+                estimate = self._ready_by(after.offer, after.run.kind)
+                accepted = replace(accepted, estimated_ready_time=estimate)
             outcome = Outcome(accepted=accepted, began=True, kept=caller.claim is not None)
             await self._commit(record, after, caller, outcome)
             await self._wake(record.id)

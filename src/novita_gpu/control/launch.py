@@ -80,7 +80,7 @@ class Launcher:
         intended = replace(learned.record.with_attempt(attempt), due=attempt.deadline)
         stored = await self._write(before, replace(learned, record=intended))
         reply = await self._send(stored, attempt, begun)
-        log.info("create.answered", instance=stored.id, attempt=attempt.number, meaning=reply.meaning)
+        log.info("create.answered", attempt=attempt.number, meaning=reply.meaning)
         await self._remember(offer, reply)
         return await self._answered(stored, attempt, reply)
 

@@ -20,6 +20,7 @@ from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.readiness import probed, targets
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+from novita_gpu.observe import correlate
 from novita_gpu.store import Store
 from novita_gpu.store.base import InUse, Stale
 
@@ -59,6 +60,7 @@ class Reconciler:
         record = await self._store.records.load(instance)
         if record is None:
             return
+        correlate(record.correlation or record.operation, instance=record.id, operation=record.operation)
         try:
             after, until = await self._pass(record)
         except (Stale, InUse):
@@ -103,7 +105,7 @@ class Reconciler:
             case Close():
                 return await self._write(before, _plus(learned, replace(record, deleted_at=now))), None
             case Fail():
-                log.warning("instance.failing", instance=record.id, code=step.code, reason=step.reason)
+                log.warning("instance.failing", code=step.code, reason=step.reason)
                 return await self._write(before, _plus(learned, failed(record, step.code, step.reason, now))), now
             case Idle():
                 return await self._stop_idle(before, learned, step), now
@@ -136,7 +138,7 @@ class Reconciler:
             look = Look(began_at=began, complete=False, not_found=True, from_get=True)
             return _joined(learned, learn(learned.record, look, self._policy.settle)), look
         except CloudError as error:
-            log.info("look.failed", instance=learned.record.id, error=error.message)
+            log.info("look.failed", error=error.message)
             return learned, None
         look = Look(began_at=began, complete=False, row=detail.row, from_get=True)
         seen = _joined(learned, learn(learned.record, look, self._policy.settle))
@@ -159,7 +161,7 @@ class Reconciler:
         notes = [Note(type=EventType.TWIN_FOUND, reason=f"{step.machine}: {step.reason}")] if step.twin else []
         stored = await self._write(before, _plus(learned, intended, *notes))
         reply = await self._call(step)
-        log.info("mutation.answered", instance=stored.id, kind=step.kind, meaning=reply.meaning, reason=step.reason)
+        log.info("mutation.answered", kind=step.kind, meaning=reply.meaning, reason=step.reason)
         written = await self._journal.fact(
             stored.id, lambda now: mutation_answered(now, mutation, reply), CONTROL, reply.at
         )

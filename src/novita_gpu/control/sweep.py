@@ -12,7 +12,7 @@ from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.control.bell import Bell
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish, is_moving
-from novita_gpu.domain.learn import YOUNG
+from novita_gpu.domain.learn import YOUNG, Note
 from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.store import Store
 
@@ -21,10 +21,11 @@ log = structlog.get_logger()
 # From this many machines gone at once, and over half of all, an absence is not believed.
 MASS = 3
 PAGE = 100
+ACCOUNT = "account"
 
 
 class Sweep:
-    """`stretch(pages, wanted)` is the interval that the call budget allows."""
+    """`stretch(pages, wanted)` is the interval that the call budget allows; `account` tells API keys apart."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Sweep:
         cloud: Cloud,
         bell: Bell,
         deployment: str,
+        account: str,
         moving: timedelta,
         resting: timedelta,
         stretch: Callable[[int, timedelta], timedelta],
@@ -42,6 +44,7 @@ class Sweep:
         self._store, self._cloud, self._bell, self._deployment = store, cloud, bell, deployment
         self._moving, self._resting, self._stretch = moving, resting, stretch
         self._now, self._new_id = now, new_id
+        self._account, self._is_known_account = account, False
 
     async def sweep(self, *, asked: bool) -> datetime | None:
         """Look at everything once. Answers when the next look is due; None if somebody else has seen to this one.
@@ -69,28 +72,49 @@ class Sweep:
         return before.began_at + self._stretch(pages(before.total), self._moving) * 0.9
 
     async def _publish(self, listing: Listing, records: Sequence[Record], before: SweepMark | None) -> SweepMark:
-        trusted = not is_mass_absence(listing, records)
-        if not trusted and (before is None or before.trusted):
-            await self._tell_mass_absence(listing)
+        doubt = await self._doubt(listing, records)
+        if doubt and (before is None or before.trusted):
+            await self._tell(doubt)
         wanted = self._moving if any(is_moving(r) for r in records) else self._resting
         interval = self._stretch(pages(listing.total), wanted)
         mark = SweepMark(
             began_at=listing.began_at,
             ended_at=listing.ended_at,
             complete=listing.complete,
-            trusted=trusted,
+            trusted=doubt is None,
             total=listing.total,
             next_at=self._now() + interval,
             interval_s=interval.total_seconds(),
-            fault=listing.fault,
+            fault=listing.fault or (doubt.reason if doubt else ""),
         )
         await self._store.looks.publish(listing.rows, mark)
         return mark
 
-    async def _tell_mass_absence(self, listing: Listing) -> None:
-        reason = f"the cloud lists {listing.total} machines; most of ours are not among them, and none is closed for it"
-        log.error("sweep.mass_absence", total=listing.total)
-        await self._store.events.append(self._event(EventType.MASS_ABSENCE, reason))
+    async def _doubt(self, listing: Listing, records: Sequence[Record]) -> Note | None:
+        """Why absence in this listing is not believed; None if it may be."""
+        if not await self._is_our_account(listing, records):
+            reason = "the API key has changed and the cloud lists none of our machines: it may be another account's"
+            return Note(type=EventType.ACCOUNT_CHANGED, reason=reason)
+        if is_mass_absence(listing, records):
+            reason = f"the cloud lists {listing.total} machines and most of ours are not among them"
+            return Note(type=EventType.MASS_ABSENCE, reason=reason)
+        return None
+
+    async def _is_our_account(self, listing: Listing, records: Iterable[Record]) -> bool:
+        """A new key is taken for the same account's once it shows a machine of ours, or when there is none to miss."""
+        if self._is_known_account:
+            return True
+        kept = await self._store.facts.first(ACCOUNT, self._account)
+        ours = {record.machine.id for record in records if record.machine}
+        if kept != self._account and ours and not any(row.id in ours for row in listing.rows):
+            return False
+        await self._store.facts.put(ACCOUNT, self._account)
+        self._is_known_account = True
+        return True
+
+    async def _tell(self, doubt: Note) -> None:
+        log.error("sweep.doubt", reason=doubt.reason)
+        await self._store.events.append(self._event(doubt.type, f"{doubt.reason}; no instance is closed for it"))
 
     async def _report_orphans(self, rows: Iterable[Row], known: set[InstanceId]) -> None:
         """A machine with our deployment's marker and no record is told of once."""

@@ -127,15 +127,19 @@ def _delete_wanted(case: Case) -> Step | None:
 
 
 def _remove(case: Case, reason: str) -> Step:
-    """Delete its machine; the listing's silence after that calls for a get."""
+    """Delete its machine. The listing's silence after that, or none of either, calls for a get."""
     record, look = case.record, case.look
     assert record.machine
-    deleting = record.mutation and record.mutation.kind is MutationKind.DELETE and not record.mutation.refused
-    if deleting and look and look.complete and look.row is None and counts(record, look):
+    last = record.mutation
+    accepted = last if last and last.kind is MutationKind.DELETE and last.answered_at and not last.refused else None
+    if accepted and look and look.complete and look.row is None and counts(record, look):
         return Inspect(reason="deleted and no longer listed: is it gone?")
     if record.seen and record.seen.status in GOING_STATUSES:
         return Rest(reason="the cloud is removing it")
-    return _mutate(case, MutationKind.DELETE, None, reason)
+    step = _mutate(case, MutationKind.DELETE, None, reason)
+    if accepted and isinstance(step, Change) and (record.seen is None or record.seen.at < accepted.over_at):
+        return Inspect(reason="deleted and not seen since: is it gone?")
+    return step
 
 
 def _absent(case: Case) -> Step | None:

@@ -32,6 +32,7 @@ class EventType(StrEnum):
     CHANGED_OUTSIDE = "cloud.changed_outside"  # somebody else started, stopped or removed it
     ORPHAN_FOUND = "sync.orphan_found"
     MASS_ABSENCE = "sync.mass_absence"  # too many gone at once to be believed
+    ACCOUNT_CHANGED = "sync.account_changed"  # the key is another's, or was: nothing is closed for being absent
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted
     WEBHOOK_TEST = "webhook.test"
 

@@ -1,7 +1,8 @@
 """Deliveries: open ones by when they are due, all of them by age, each moved on by one sender at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from uuid import uuid4
 
 from msgspec.structs import replace
 
@@ -21,9 +22,10 @@ _FIELDS = ("document", "sequence", "revision")
 class Deliveries:
     """All deliveries of one store. Every call may raise `Unavailable`, and may be repeated."""
 
-    def __init__(self, wire: Wire, keys: Keys) -> None:
+    def __init__(self, wire: Wire, keys: Keys, new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
         self._wire = wire
         self._keys = keys
+        self._new_id = new_id
 
     async def add(self, delivery: Delivery) -> bool:
         """Stores an open delivery of an event that is in the log. False: it is known, and nothing was changed."""
@@ -41,7 +43,7 @@ class Deliveries:
         keys = (self._keys.delivery(delivery.id), self._keys.due())
         document = delivery_document(delivery)
         words: list[Word] = [delivery.id, document, delivery.revision, delivery.state, micros(delivery.due)]
-        revision = await self._wire.number(SAVE, keys, [*words, millis(FINISHED_FOR)])
+        revision = await self._wire.number(SAVE, keys, [*words, millis(FINISHED_FOR), self._new_id()])
         if not revision:
             raise Stale(f"delivery {delivery.id} has moved on from revision {delivery.revision}")
         return replace(delivery, revision=revision)
