@@ -153,6 +153,7 @@ class Commands:
             )
             if after == record:
                 return record
+            after = replace(after, due=self._now())
             return await self._journal.write(self._journal.updated(record, after, caller.cause, self._now()))
 
         record = await self._guarded(ref, change)

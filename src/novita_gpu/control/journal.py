@@ -36,7 +36,10 @@ class Journal:
     async def fact(
         self, instance: InstanceId, learn: Callable[[Record], Learned], cause: Cause, at: datetime
     ) -> Record | None:
-        """Write a fact into whatever the record has become: the guard throws away decisions, never answers."""
+        """Write a fact into whatever the record has become: the guard throws away decisions, never answers.
+
+        A pass is due at once to see what follows from it.
+        """
         deliveries = False
 
         def change_of(record: Record) -> Change | None:
@@ -44,7 +47,8 @@ class Journal:
             learned = learn(record)
             if learned.record == record and not learned.notes:
                 return None
-            change = self.change(record, learned, cause, at)
+            due = replace(learned, record=replace(learned.record, due=at))
+            change = self.change(record, due, cause, at)
             deliveries = bool(change.deliveries)
             return change
 

@@ -77,8 +77,7 @@ class Launcher:
     async def _attempt(self, before: Record, learned: Learned, offer: Offer) -> Record:
         begun, at = self._monotonic(), self._now()
         attempt = self._intent(learned.record, offer, at)
-        intended = replace(learned.record.with_attempt(attempt), due=attempt.deadline)
-        stored = await self._write(before, replace(learned, record=intended))
+        stored = await self._write(before, replace(learned, record=learned.record.with_attempt(attempt)))
         reply = await self._send(stored, attempt, begun)
         log.info("create.answered", attempt=attempt.number, meaning=reply.meaning)
         await self._remember(offer, reply)
@@ -120,4 +119,8 @@ class Launcher:
         return written or stored
 
     async def _write(self, before: Record, learned: Learned) -> Record:
+        """Due at the end of the attempt's deadline or of the pause that was just decided; at once without either."""
+        record = learned.record
+        due = record.open_attempt.deadline if record.open_attempt else record.run.not_before or self._now()
+        learned = replace(learned, record=replace(record, due=due))
         return await self._journal.write(self._journal.change(before, learned, CAUSE, self._now()))

@@ -98,15 +98,17 @@ class Reconciler:
             case Adopt():
                 found = replace(adopted(record, step.attempt, step.row.id, now), reason=None)
                 note = Note(type=EventType.ADOPTED, reason=f"{step.row.id}: {step.reason}")
-                return await self._write(before, _plus(learned, found, note)), now
+                return await self._write(before, _plus(learned, found, note), now), now
             case Settle():
                 done = settled(record, step.attempt)
-                return await self._write(before, _plus(learned, done.record, *done.notes)), now
+                return await self._write(before, _plus(learned, done.record, *done.notes), now), now
             case Close():
-                return await self._write(before, _plus(learned, replace(record, deleted_at=now))), None
+                return await self._write(before, _plus(learned, replace(record, deleted_at=now)), None), None
             case Fail():
                 log.warning("instance.failing", code=step.code, reason=step.reason)
-                return await self._write(before, _plus(learned, failed(record, step.code, step.reason, now))), now
+
+                after = failed(record, step.code, step.reason, now)
+                return await self._write(before, _plus(learned, after), now), now
             case Idle():
                 return await self._stop_idle(before, learned, step), now
             case Inspect():
@@ -117,7 +119,7 @@ class Reconciler:
         after = replace(learned.record, due=step.until)
         if _same(before, after) and not learned.notes:
             return before, step.until
-        return await self._write(before, replace(learned, record=after)), step.until
+        return await self._write(before, learned, step.until), step.until
 
     async def _needs_a_fresh_look(self, step: Step, record: Record) -> bool:
         """Before a mutation, when the last look is older than one interval of listings."""
@@ -157,9 +159,9 @@ class Reconciler:
         """Intent, call, answer. The intent is stored first, so that a crash has one place to have happened."""
         mutation = self._intent(learned.record, step)
         field = "twin_removal" if step.twin else "mutation"
-        intended = replace(learned.record, **{field: mutation}, due=mutation.deadline)
+        intended = replace(learned.record, **{field: mutation})
         notes = [Note(type=EventType.TWIN_FOUND, reason=f"{step.machine}: {step.reason}")] if step.twin else []
-        stored = await self._write(before, _plus(learned, intended, *notes))
+        stored = await self._write(before, _plus(learned, intended, *notes), mutation.deadline)
         reply = await self._call(step)
         log.info("mutation.answered", kind=step.kind, meaning=reply.meaning, reason=step.reason)
         written = await self._journal.fact(
@@ -197,14 +199,14 @@ class Reconciler:
         """Ask its endpoints. That it runs is written first: an answer may take long."""
         stored = before
         if not _same(before, learned.record) or learned.notes:
-            stored = await self._write(before, learned)
+            stored = await self._write(before, learned, self._now())
         results = await self._prober.probe(targets(stored), stored.health_check)
-        after = probed(stored, results, self._now())
-        return await self._write(stored, after), self._now()
+        now = self._now()
+        return await self._write(stored, probed(stored, results, now), now), now
 
     async def _stop_idle(self, before: Record, learned: Learned, step: Idle) -> Record:
         """The wish changes only if no heartbeat came since it was weighed; from here on heartbeats are refused."""
-        after = stopped_by_policy(learned.record, self._journal.operation(), step.reason)
+        after = replace(stopped_by_policy(learned.record, self._journal.operation(), step.reason), due=self._now())
         change = self._journal.change(
             before,
             _plus(learned, after),
@@ -215,7 +217,9 @@ class Reconciler:
         )
         return await self._journal.write(change)
 
-    async def _write(self, before: Record, learned: Learned) -> Record:
+    async def _write(self, before: Record, learned: Learned, due: datetime | None) -> Record:
+        """`due` is stored with the rest: a ring that is lost on the way is made up for by the next listing."""
+        learned = replace(learned, record=replace(learned.record, due=due))
         return await self._journal.write(self._journal.change(before, learned, CONTROL, self._now()))
 
     async def _wake(self, record: Record, until: datetime | None) -> None:
