@@ -271,6 +271,17 @@ def test_a_stopped_machine_is_started_once() -> None:
     assert isinstance(step(sent, listing(203, row("exited")), 204), Rest)
 
 
+def test_a_start_that_exits_again_is_repeated_unless_the_cloud_says_why() -> None:
+    run = Run(kind=RunKind.START, asked_at=at(200), sent_at=at(202))
+    sent = stopped(wants=Wish.RUNNING, run=run, mutation=mutation(MutationKind.START, 201))
+    repeated = step(sent, got(263, row("exited")), 263)
+    assert isinstance(repeated, Change)
+    assert (repeated.kind, repeated.tries) == (MutationKind.START, 2)
+    failed = step(sent, got(263, row("exited", error_state="oom", error_message="killed")), 263)
+    assert isinstance(failed, Fail)
+    assert "oom killed" in failed.reason
+
+
 def test_a_start_without_a_gpu_is_asked_again_after_its_pause() -> None:
     pausing = Run(kind=RunKind.START, asked_at=at(200), not_before=at(230), refusals=1)
     record = stopped(wants=Wish.RUNNING, run=pausing)

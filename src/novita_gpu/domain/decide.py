@@ -234,7 +234,7 @@ def _not_running(case: Case) -> Step | None:
         return _mutate(case, MutationKind.RESTART, None, "restart was asked for")
     if seen.status != EXITED_STATUS:
         return Rest(until=limit, reason=f"the cloud shows it as {seen.status}")
-    if run.sent_at:
+    if run.sent_at and seen.error_state:
         return Fail(code="START_FAILED", reason=f"it exited again: {seen.error_state} {seen.error_message}".strip())
     kind = MutationKind.MIGRATE if run.migrate else MutationKind.START
     return _pause(case) or _mutate(case, kind, None, "start was asked for")
