@@ -171,6 +171,12 @@ async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene
     assert await scene.events() == [EventType.MASS_ABSENCE]
 
 
+async def test_nothing_is_concluded_before_the_records_are_known(scene: Scene) -> None:
+    scene.store.view.loaded = False
+    assert await scene.sweep.sweep(asked=True) == at(2)
+    assert scene.listings() == 0
+
+
 @pytest.mark.parametrize("shows_one_of_ours", [True, False])
 async def test_a_new_key_is_believed_once_it_shows_a_machine_of_ours(scene: Scene, shows_one_of_ours: bool) -> None:
     """T5: another account's key must not close what still bills on the first."""

@@ -1,6 +1,6 @@
 """The cloud's answers, applied to whatever the record has become meanwhile."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -143,9 +143,11 @@ def test_a_refused_stop_stays_wanted(meaning: Meaning) -> None:
     assert after.mutation.refused
 
 
-def test_not_found_at_delete_is_a_hint_and_no_proof() -> None:
+@pytest.mark.parametrize(("seconds", "missing"), [(300, None), (301, at(301))])
+def test_not_found_at_delete_is_a_hint_and_no_proof(seconds: float, missing: datetime | None) -> None:
+    """N7: within five minutes of create not even a hint, for the cloud may lag."""
     record = ready(wants=Wish.DELETED, mutation=mutation(MutationKind.DELETE, 100, answered_at=None))
     assert record.mutation
-    after = mutation_answered(record, record.mutation, reply(Meaning.NOT_FOUND, 101)).record
-    assert after.missing_at == at(101)
+    after = mutation_answered(record, record.mutation, reply(Meaning.NOT_FOUND, seconds)).record
+    assert after.missing_at == missing
     assert status(after) is Status.DELETING

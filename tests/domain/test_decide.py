@@ -146,6 +146,13 @@ def test_a_deleted_machine_that_is_no_longer_listed_is_asked_for_once_more() -> 
     assert isinstance(step(record, listing(110), 111), Inspect)
 
 
+def test_a_machine_seen_going_and_then_no_longer_listed_is_asked_for_though_the_delete_had_no_answer() -> None:
+    lost = mutation(MutationKind.DELETE, 100, answered_at=None)
+    record = deleting(ready(mutation=lost, seen=Seen(at=at(135), status="toRemove")))
+    assert isinstance(step(record, listing(140), 141), Inspect)
+    assert isinstance(step(record, listing(140, row("removing")), 141), Rest)
+
+
 def test_a_deleted_machine_that_nothing_was_seen_of_is_asked_for_before_it_is_deleted_again() -> None:
     """A listing that is not believed must not hold up our own delete."""
     record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))

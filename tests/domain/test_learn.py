@@ -13,6 +13,7 @@ from novita_gpu.domain.instance import (
     Refusal,
     Run,
     RunKind,
+    Seen,
     Status,
     Wish,
     status,
@@ -107,6 +108,12 @@ def test_not_found_after_our_own_delete_is_enough() -> None:
 def test_not_found_after_a_delete_that_was_not_answered_is_not() -> None:
     deleting = ready(wants=Wish.DELETED, mutation=mutation(MutationKind.DELETE, 100, refused=True))
     assert learned(deleting, got(400, None)).record.deleted_at is None
+
+
+def test_not_found_after_the_cloud_showed_it_going_is_enough_though_the_delete_had_no_answer() -> None:
+    lost = mutation(MutationKind.DELETE, 100, answered_at=None)
+    deleting = ready(wants=Wish.DELETED, mutation=lost, seen=Seen(at=at(135), status="toRemove"))
+    assert learned(deleting, got(140, None)).record.deleted_at == at(140)
 
 
 def test_not_found_within_five_minutes_of_create_is_lag() -> None:

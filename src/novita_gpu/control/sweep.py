@@ -52,6 +52,8 @@ class Sweep:
         `asked`: somebody waits for news, so that only the shortest interval holds it back. Else it is the look that
         the last listing announced, and it is dropped when another listing has come between.
         """
+        if not self._store.view.loaded:
+            return self._now() + self._moving  # without the records a listing would say that all is well
         before = await self._store.looks.mark()
         if before and self._now() < (self._earliest(before) if asked else before.next_at - self._moving / 2):
             return None

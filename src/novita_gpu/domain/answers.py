@@ -23,7 +23,7 @@ from novita_gpu.domain.instance import (
     Value,
     Wish,
 )
-from novita_gpu.domain.learn import Learned, Note
+from novita_gpu.domain.learn import YOUNG, Learned, Note
 
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=1)
@@ -134,13 +134,20 @@ def mutation_answered(record: Record, mutation: Mutation, reply: Reply) -> Learn
     if reply.meaning is Meaning.CAPACITY:
         return _no_capacity(record, reply)
     if reply.meaning is Meaning.NOT_FOUND:
-        return Learned(record=replace(record, missing_at=record.missing_at or reply.at))
+        return Learned(record=_missing(record, reply.at))
     reason = f"{mutation.kind} was refused: {reply.message}"
     if reply.meaning in {Meaning.REJECTED, Meaning.HELD} and mutation.kind in _UPWARD:
         return Learned(record=failed(record, "NOVITA_REJECTED", reason, reply.at))
     if reply.meaning in {Meaning.REJECTED, Meaning.HELD}:
         return Learned(record=replace(record, reason=reason))
     return Learned(record=record)
+
+
+def _missing(record: Record, at: datetime) -> Record:
+    """The cloud does not know the machine: a hint, and none at all while it is young and the cloud may lag."""
+    if record.machine is None or at < record.machine.adopted_at + YOUNG:
+        return record
+    return replace(record, missing_at=record.missing_at or at)
 
 
 _UPWARD = frozenset({MutationKind.START, MutationKind.RESTART, MutationKind.MIGRATE})

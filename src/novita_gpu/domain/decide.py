@@ -128,13 +128,17 @@ def _delete_wanted(case: Case) -> Step | None:
 
 def _remove(case: Case, reason: str) -> Step:
     """Delete its machine. The listing's silence after that, or none of either, calls for a get."""
-    record, look = case.record, case.look
+    record = case.record
     assert record.machine
     last = record.mutation
     accepted = last if last and last.kind is MutationKind.DELETE and last.answered_at and not last.refused else None
-    if accepted and look and look.complete and look.row is None and counts(record, look):
-        return Inspect(reason="deleted and no longer listed: is it gone?")
-    if record.seen and record.seen.status in GOING_STATUSES:
+    going = record.seen is not None and record.seen.status in GOING_STATUSES
+    if _is_absent(case):
+        if record.missing_at:
+            return Rest(reason="not found; a later listing will confirm it")
+        if accepted or going or case.now >= record.machine.adopted_at + YOUNG:
+            return Inspect(reason="to be deleted and no longer listed: is it gone?")
+    elif going:
         return Rest(reason="the cloud is removing it")
     step = _mutate(case, MutationKind.DELETE, None, reason)
     if accepted and isinstance(step, Change) and (record.seen is None or record.seen.at < accepted.over_at):
@@ -143,14 +147,20 @@ def _remove(case: Case, reason: str) -> Step:
 
 
 def _absent(case: Case) -> Step | None:
-    record, look = case.record, case.look
-    if not (record.machine and look and look.complete and look.row is None and counts(record, look)):
+    record = case.record
+    if record.machine is None or not _is_absent(case):
         return None
     if record.missing_at:
         return Rest(reason="not found; a later listing will confirm it")
     if case.now < record.machine.adopted_at + YOUNG:
         return None
     return Inspect(reason="no longer listed: is it gone?")
+
+
+def _is_absent(case: Case) -> bool:
+    """A complete listing that counts lacks its machine."""
+    look = case.look
+    return look is not None and look.complete and look.row is None and counts(case.record, look)
 
 
 def _exited(case: Case) -> Step | None:

@@ -10,6 +10,7 @@ from novita_gpu.domain.instance import (
     BILLING_STATUSES,
     COMING_UP_STATUSES,
     EXITED_STATUS,
+    GOING_STATUSES,
     GONE_STATUS,
     RUNNING_STATUS,
     Attempt,
@@ -139,7 +140,8 @@ def _comes_up_again(record: Record, seen: Seen) -> Learned:
 def _not_found(record: Record, at: datetime) -> Learned:
     assert record.machine
     deletion = record.mutation
-    if deletion and deletion.kind is MutationKind.DELETE and deletion.answered_at and not deletion.refused:
+    accepted = deletion and deletion.kind is MutationKind.DELETE and deletion.answered_at and not deletion.refused
+    if accepted or (record.seen and record.seen.status in GOING_STATUSES):
         return _gone(record, at)
     if at - record.machine.adopted_at < YOUNG:
         return Learned(record=record)
