@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test check fix lock
+.PHONY: install demo run test check fix docs lock
 
 install: .venv/installed
 
@@ -46,6 +46,10 @@ check: install
 fix: install
 	@ruff check --fix .
 	@ruff format .
+
+# After a change of settings.
+docs: install
+	@python -m tests.architecture.settings_page
 
 # After a change of dependencies. The default index only, whatever this machine is set to: docs/decisions/0008.
 lock: $(UV)
