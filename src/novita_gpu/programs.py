@@ -1,7 +1,6 @@
 """What runs: the service, a worker, the demo, the simulated cloud, the doctor."""
 
 import asyncio
-import os
 import secrets
 import shutil
 import signal
@@ -26,7 +25,7 @@ from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import open_store
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.wiring import LOOPBACK, VERSION, Plane, opened, opened_store, utc_now
+from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened, opened_store, utc_now
 
 log = structlog.get_logger()
 
@@ -225,19 +224,14 @@ def _tell_admin_key(plane: Plane) -> None:
     if sys.stdout.isatty():
         _say(f"Admin key (shown this once): {plane.admin_key}")
     else:
-        _keep(plane.settings.data_dir / "admin-key", plane.admin_key)
+        keep_secret(plane.settings.data_dir / "admin-key", plane.admin_key)
 
 
 def _kept_key(folder: Path) -> str:
     path = folder / "admin-key"
     if not path.exists():
-        _keep(path, KEY_PREFIX + secrets.token_urlsafe(32))
+        keep_secret(path, KEY_PREFIX + secrets.token_urlsafe(32))
     return path.read_text().strip()
-
-
-def _keep(path: Path, secret: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secret + "\n")
 
 
 def _kept_port(folder: Path) -> int:

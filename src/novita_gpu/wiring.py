@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -143,7 +144,7 @@ async def _built(
     cloud = Metered(novita)
     work = await stack.enter_async_context(Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving).open())
     default_receiver = settings.webhook_url
-    journal = Journal(store.records, work, new_id, default_receiver)
+    journal = Journal(store, work, new_id, default_receiver)
     catalogue = Catalogue(cloud, utc_now)
     launcher = Launcher(
         store,
@@ -248,9 +249,7 @@ async def _built(
 
 
 async def _sender(settings: Settings, store: Store, private: Networks) -> Sender:
-    made = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    given = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    secret = given or await store.facts.first("webhook-secret", made)
+    secret = await _webhook_secret(settings, store)
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
@@ -259,6 +258,23 @@ async def _sender(settings: Settings, store: Store, private: Networks) -> Sender
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
     )
+
+
+async def _webhook_secret(settings: Settings, store: Store) -> str:
+    """The operator's, else one made at first start: receivers find it in the data folder."""
+    if settings.webhook_secret:
+        return settings.webhook_secret.get_secret_value()
+    made = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    secret = await store.facts.first("webhook-secret", made)
+    keep_secret(settings.data_dir / "webhook-secret", secret)
+    return secret
+
+
+def keep_secret(path: Path, secret: str) -> None:
+    """In a file that only we can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret + "\n")
 
 
 def _policy(settings: Settings) -> Policy:

@@ -185,7 +185,7 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
         await store.view.load()
         await stack.enter_async_context(_task(store.view.follow()))
         bell = Rung()
-        journal = Journal(store.records, bell, new_id, None)
+        journal = Journal(store, bell, new_id, None)
         catalogue = Catalogue(cloud, now)
         launcher = Launcher(store, cloud, catalogue, journal, deployment="dep1", now=now, monotonic=time.monotonic)
         commands = Commands(

@@ -191,6 +191,16 @@ def test_a_launch_that_never_runs_is_deleted_so_that_the_next_offer_can_be_tried
     assert found.kind is MutationKind.DELETE
 
 
+def test_a_new_machine_that_a_start_got_is_deleted_likewise() -> None:
+    """What counts is that it never ran, not by which wish it came about."""
+    record = launched(
+        seen=Seen(at=at(50), status="pulling"), run=Run(kind=RunKind.START, asked_at=at(0), sent_at=at(1))
+    )
+    found = step(record, listing(1800, row("pulling")), 1800)
+    assert isinstance(found, Change)
+    assert found.kind is MutationKind.DELETE
+
+
 def test_a_launch_that_dies_with_an_error_fails_with_the_clouds_words() -> None:
     dead = row("exited", error_state="image", error_message="no such image")
     found = step(launched(), got(100, dead), 100)

@@ -45,6 +45,7 @@ from novita_gpu.contract.views import (
     Outcome,
     View,
     event_view,
+    instance_of,
     instance_view,
 )
 
@@ -96,6 +97,7 @@ __all__ = [
     "check",
     "encode",
     "event_view",
+    "instance_of",
     "instance_view",
     "problem_answer",
     "read_json",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 from novita_gpu.contract.fields import Time, Usd, time_text
@@ -264,9 +265,17 @@ def event_view(event: Event) -> EventView:
             previous_status=event.previous_status,
             correlation_id=event.correlation or None,
             facts=event.facts or None,
-            instance=event.instance or None,  # an empty one is none
+            instance=instance_of(event),
         ),
     )
+
+
+def instance_of(event: Event) -> Raw | None:
+    """The instance as the event left it. Its sequence is the event's own, which only the commit knew."""
+    if not event.instance:
+        return None
+    instance = msgspec.json.decode(event.instance, type=dict[str, Raw])
+    return Raw(msgspec.json.encode({**instance, "sequence": event.sequence}))
 
 
 def _time(at: datetime | None) -> str | None:

@@ -28,6 +28,7 @@ from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Probl
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.instance import (
+    Activity,
     AutoStop,
     CloudId,
     HealthCheck,
@@ -116,7 +117,7 @@ class Commands:
         self._receivers(request.webhook_url)
 
         def begin(record: Record) -> Record:
-            kind = RunKind.START if record.machine else RunKind.LAUNCH
+            kind = RunKind.START if record.machine and record.machine.ran else RunKind.LAUNCH
             run = Run(kind=kind, asked_at=self._now())
             started = new_run(record, run, self._journal.operation())
             return replace(started, health_check=request.health_check(record.health_check))
@@ -341,6 +342,8 @@ def _create_message(record: Record) -> str:
     policy = record.auto_stop
     if not policy.enabled:
         return "Accepted. It is not stopped for idleness; stop it when you are done."
+    if policy.activity is not Activity.HEARTBEAT:
+        return "Accepted. GPU use cannot be read yet, and unknown never stops: stop it when you are done."
     minutes = policy.idle.total_seconds() / 60
     return (
         f"Accepted. Once ready it is stopped after {minutes:g} minutes without a heartbeat (PUT …/last-used), "

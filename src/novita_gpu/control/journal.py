@@ -12,17 +12,15 @@ from novita_gpu.control.bell import Bell
 from novita_gpu.domain.events import DELIVERED, OF_STATUS, Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
+from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Change, Claim, Delivery
-from novita_gpu.store.records import Records
 
 
 class Journal:
     """Writes changes. `new_id(prefix)` makes ids; `default_receiver` takes what has no receiver of its own."""
 
-    def __init__(
-        self, records: Records, bell: Bell, new_id: Callable[[str], str], default_receiver: str | None
-    ) -> None:
-        self._records, self._bell = records, bell
+    def __init__(self, store: Store, bell: Bell, new_id: Callable[[str], str], default_receiver: str | None) -> None:
+        self._records, self._view, self._bell = store.records, store.view, bell
         self._new_id = new_id
         self._default_receiver = default_receiver
 
@@ -75,7 +73,7 @@ class Journal:
         """One commit with an event for each note and one for a changed status, addressed to their receivers."""
         learned = after if isinstance(after, Learned) else Learned(record=after)
         record = replace(learned.record, updated_at=at)
-        snapshot = Raw(msgspec.json.encode(instance_view(record, last_used_at=weighed_activity)))
+        snapshot = Raw(msgspec.json.encode(instance_view(record, last_used_at=self._view.activity(record.id))))
         events = tuple(self._events(before, replace(learned, record=record), cause, at, snapshot))
         return Change(
             before=before,

@@ -185,16 +185,17 @@ def _time_limit(case: Case) -> Step | None:
         if run.ready_at or case.now < run.running_at + case.policy.not_ready_stop:
             return None
         return Fail(code="NOT_READY", reason=f"not ready {_minutes(case.policy.not_ready_stop)} after it began to run")
-    seen = record.seen
-    died = seen is not None and seen.status == EXITED_STATUS and run.sent_at is not None and run.kind is RunKind.LAUNCH
+    seen, machine = record.seen, record.machine
+    is_new = machine is not None and not machine.ran
+    died = is_new and seen is not None and seen.status == EXITED_STATUS and run.sent_at is not None
     if died and seen and seen.error_state:
         return Fail(code="LAUNCH_FAILED", reason=f"the cloud says {seen.error_state}: {seen.error_message}")
     if not died and case.now < limit_at(record, case.policy):
         return None
-    if run.kind is RunKind.LAUNCH and record.machine and not record.machine.ran:
-        return _remove(case, f"it did not run within {_minutes(case.policy.launch_timeout)}")
-    code = "LAUNCH_TIMEOUT" if run.kind is RunKind.LAUNCH else "START_TIMEOUT"
-    return Fail(code=code, reason=f"it did not run within {_minutes(case.policy.launch_timeout)}")
+    reason = f"it did not run within {_minutes(case.policy.launch_timeout)}"
+    if is_new:
+        return _remove(case, reason)
+    return Fail(code="START_TIMEOUT" if machine else "LAUNCH_TIMEOUT", reason=reason)
 
 
 def limit_at(record: Record, policy: Policy) -> datetime:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from novita_gpu.domain.instance import Activity, Record, Value
+from novita_gpu.domain.instance import Activity, Record, Value, Wish
 
 
 class StopDue(Value, frozen=True, kw_only=True):
@@ -18,6 +18,8 @@ def stop_due(record: Record, last_used: datetime | None) -> StopDue | None:
 
     Only times of this run count, so a machine that comes up is never judged by the run before.
     """
+    if record.wants is not Wish.RUNNING or record.failure:
+        return None
     return min((d for d in (_idle(record, last_used), _lifetime(record)) if d), key=lambda d: d.at, default=None)
 
 
