@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test check fix docs lock
+.PHONY: install demo run test chaos check fix docs lock
 
 install: .venv/installed
 
@@ -35,7 +35,12 @@ run: install
 	@novita-gpu serve $(ARGS)
 
 test: install
+	@sh tests/system.sh
 	@pytest -n $(PYTEST_WORKERS) tests $(ARGS)
+
+# Killed in the midst of fifty creates, again and again, at moments that SEED changes.
+chaos: install
+	@ROUNDS=$${ROUNDS:-10} pytest -n 0 -s tests/chaos $(ARGS)
 
 check: install
 	@ruff check .

@@ -153,6 +153,14 @@ def test_a_machine_seen_going_and_then_no_longer_listed_is_asked_for_though_the_
     assert isinstance(step(record, listing(140, row("removing")), 141), Rest)
 
 
+def test_a_stop_that_had_no_answer_and_shows_no_effect_is_repeated_soon() -> None:
+    lost = ready(wants=Wish.STOPPED, mutation=mutation(MutationKind.STOP, 100, answered_at=None))
+    assert isinstance(step(lost, listing(130, row("running")), 131), Rest)
+    again = step(lost, listing(132, row("running")), 132)
+    assert isinstance(again, Change)
+    assert again.tries == 2
+
+
 def test_a_deleted_machine_that_nothing_was_seen_of_is_asked_for_before_it_is_deleted_again() -> None:
     """A listing that is not believed must not hold up our own delete."""
     record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))

@@ -28,6 +28,8 @@ from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, L
 
 # A mutation that was answered and shows no effect for this long is asked for again, later each time.
 AGAIN_AFTER = timedelta(seconds=60)
+# By how much sooner when it was refused, or had no answer and shows no effect.
+HASTE = 30
 AGAIN_AT_MOST = timedelta(minutes=10)
 # How long a start may leave no trace in a listing.
 EXIT_GRACE = timedelta(seconds=60)
@@ -283,11 +285,11 @@ def _mutate(case: Case, kind: MutationKind, twin: Row | None, reason: str) -> St
     last = case.record.twin_removal if twin else case.record.mutation
     if last is None or (last.kind, last.machine, last.generation) != (kind, machine, case.record.generation):
         return Change(kind=kind, machine=machine, twin=twin is not None, reason=reason)
-    again = last.over_at + min(AGAIN_AFTER * 2 ** (last.tries - 1), AGAIN_AT_MOST) / (30 if last.refused else 1)
+    accepted = last.answered_at is not None and not last.refused
+    again = last.over_at + min(AGAIN_AFTER * 2 ** (last.tries - 1), AGAIN_AT_MOST) / (1 if accepted else HASTE)
     if case.now < again:
-        return Rest(
-            until=again, reason=f"{kind} was {'refused' if last.refused else 'accepted'}; its effect is awaited"
-        )
+        word = "accepted; its effect is awaited" if accepted else "refused or not answered; it is repeated soon"
+        return Rest(until=again, reason=f"{kind} was {word}")
     return Change(kind=kind, machine=machine, twin=twin is not None, tries=last.tries + 1, reason=reason)
 
 

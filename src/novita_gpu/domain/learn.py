@@ -86,9 +86,10 @@ def _sighting(record: Record, seen: Seen, *, certain: bool) -> Learned:
     """`certain`: from a get. A listing may lag behind, so an exit nobody asked for is not believed from it."""
     if seen.status == GONE_STATUS:
         return _gone(record, seen.at)
+    restarted = _is_asked_to_restart(record) and seen.last_started_at != (record.seen and record.seen.last_started_at)
     record = replace(record, seen=seen, missing_at=None, bill=_billed(record, seen.status, seen.at))
     if seen.status == RUNNING_STATUS:
-        return Learned(record=_runs(record, seen.at))
+        return Learned(record=_runs(record, seen.at, restarted=restarted))
     if seen.status == EXITED_STATUS:
         return _exited(record, seen.at, certain=certain)
     if seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
@@ -104,13 +105,19 @@ def _with_spot(seen: Seen, record: Record) -> Seen:
     return replace(seen, spot_status=last.spot_status, spot_reclaim_at=last.spot_reclaim_at)
 
 
-def _runs(record: Record, at: datetime) -> Record:
+def _is_asked_to_restart(record: Record) -> bool:
+    """A restart was sent for the present wish. Without an answer a new time of start tells that it came about."""
+    sent = record.mutation
+    return sent is not None and sent.kind is MutationKind.RESTART and sent.generation == record.generation
+
+
+def _runs(record: Record, at: datetime, *, restarted: bool) -> Record:
     assert record.machine
     run = record.run
     record = replace(record, machine=replace(record.machine, ran=True))
     if run.running_at or record.wants is not Wish.RUNNING:
         return record
-    if run.sent_at is None and run.kind is RunKind.RESTART:
+    if run.sent_at is None and run.kind is RunKind.RESTART and not restarted:
         return record  # still the run before: the restart has not been asked for
     run = replace(run, sent_at=run.sent_at or at, running_at=at)
     return replace(record, run=run, started_at=at, ready_at=None, stopped_at=None)
