@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     auto_stop_enabled: bool = Field(True, description="Stop instances without a heartbeat.")
     auto_stop_idle_minutes: Minutes = Field(20, description="How long without one.")
 
+    event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
 
     @classmethod

@@ -193,7 +193,10 @@ async def _built(
     async def listed(asked: bool) -> datetime | None:
         return await sweep.sweep(asked=asked)
 
-    work.register(reconcile=reconciler.reconcile, sweep=listed, drain=drain)
+    async def trim() -> None:
+        await store.trim(utc_now() - timedelta(days=settings.event_retention_days))
+
+    work.register(reconcile=reconciler.reconcile, sweep=listed, drain=drain, trim=trim)
     commands = Commands(
         store=store,
         orders=Orders(catalogue, settings.default_regions),

@@ -29,6 +29,7 @@ MAX_CONNECTIONS = 2000
 # Rings do not wait for it.
 SCHEDULING = timedelta(seconds=1)
 SAFETY_NET = timedelta(seconds=60)
+TRIM_EVERY = timedelta(hours=1)
 
 
 def with_connections(url: str) -> str:
@@ -54,6 +55,7 @@ class Work:
         reconcile: Callable[[InstanceId], Awaitable[None]],
         sweep: Callable[[bool], Awaitable[datetime | None]],
         drain: Callable[[], Awaitable[datetime | None]],
+        trim: Callable[[], Awaitable[None]],
     ) -> None:
         """What the bells ring. Registered where rings are only given, too."""
 
@@ -74,11 +76,15 @@ class Work:
             await self._look(_now(), asked=False)
             await self.outbox()
 
+        async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
+            await trim()
+
         for name, task in {
             "reconcile": reconcile_task,
             "drain": drain_task,
             "look": look_task,
             "safety_net": safety_net_task,
+            "trim": trim_task,
         }.items():
             task.__name__ = name
             self._docket.register(task)

@@ -60,7 +60,7 @@ async def no_mail() -> None:
 
 def made(url: str, name: str, passes: Passes, looks: Looks | None = None) -> Work:
     work = Work(url, name, moving=timedelta(seconds=1), redelivery=timedelta(seconds=1))
-    work.register(reconcile=passes.reconcile, sweep=(looks or Looks()).sweep, drain=no_mail)
+    work.register(reconcile=passes.reconcile, sweep=(looks or Looks()).sweep, drain=no_mail, trim=no_mail)
     return work
 
 
@@ -142,7 +142,7 @@ async def test_a_pass_that_breaks_does_not_stop_the_worker(valkey_url: str, pref
         if passes.begun[instance] == 1:
             raise RuntimeError("a bug")
 
-    work.register(reconcile=breaks_once, sweep=Looks().sweep, drain=no_mail)
+    work.register(reconcile=breaks_once, sweep=Looks().sweep, drain=no_mail, trim=no_mail)
     async with working(work):
         await work.ring(ONE)
         await passes.until(lambda: passes.begun[ONE] == 1)
@@ -166,7 +166,7 @@ async def drain():
 
 async def main():
     work = Work(sys.argv[1], sys.argv[2], moving=timedelta(seconds=1), redelivery=timedelta(seconds=1))
-    work.register(reconcile=dies, sweep=sweep, drain=drain)
+    work.register(reconcile=dies, sweep=sweep, drain=drain, trim=drain)
     async with work.open(), work.running():
         await work.ring("ins_1")
         await asyncio.Event().wait()
