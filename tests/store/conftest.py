@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from novita_gpu.store.local import find_server
-from tests.valkey import prefix, running_server, store
-
-__all__ = ["prefix", "store", "valkey_url"]
+from tests.valkey import running_server
 
 
 @pytest.fixture(scope="session", params=["valkey", pytest.param("redis", marks=pytest.mark.needs_redis_server)])

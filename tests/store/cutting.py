@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlparse
 
-SCRIPT = b"EVALSHA"
+SCRIPT = b"EVAL"
+REFUSED = b"-"
 
 
 class CuttingWire:
@@ -38,7 +39,7 @@ class CuttingWire:
         forth = asyncio.create_task(self._pass(reader, out, asked))
         try:
             while answer := await back.read(65536):
-                if self._to_lose and SCRIPT in b"".join(asked):
+                if self._to_lose and SCRIPT in b"".join(asked) and not answer.startswith(REFUSED):
                     self._to_lose -= 1
                     self.lost += 1
                     break

@@ -266,6 +266,7 @@ async def test_t9_a_lost_answer_doubles_nothing(valkey_url: str, prefix: str, st
         wire.lose(1)
         due = (await store.deliveries.due(NOON))[0]
         assert (await far.deliveries.save(replace(due, due=after(30)))).revision == due.revision + 1
+        assert wire.lost == 4
     assert [found.sequence for found in await store.events.read()] == [1, 2]
     assert len((await store.deliveries.newest())[0]) == 1
     assert (await store.feed.position()).number == 3

@@ -1,9 +1,9 @@
 """What reads are answered from: everything in memory, kept true by the feed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from novita_gpu.store.base import Change, Unavailable
 from novita_gpu.store.feed import INCARNATION
 from novita_gpu.store.index import Filter
 from novita_gpu.store.keys import CLOSED_FOR
+from novita_gpu.store.records import Records
 from novita_gpu.store.view import LAST_PAUSE_S, MISSES_PER_SECOND, View
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, connect
 from tests.store.samples import NOON, after, closing, creation, machine, new_event, new_record, renewal
@@ -149,16 +150,41 @@ async def test_contents_of_another_incarnation_replace_what_was_here(store: Stor
         assert view.get(old.id) is None
 
 
-async def test_a_commit_while_everything_is_loaded_is_not_lost(store: Store) -> None:
-    records = [await store.records.commit(creation(new_record())) for _ in range(5)]
-    loading = asyncio.create_task(store.view.load())
-    newer = [await store.records.commit(renewal(record)) for record in records]
-    fresh = await store.records.commit(creation(new_record()))
-    await loading
-    assert {record.id: record.revision for record in store.view.all()} == {
-        **{record.id: record.revision for record in newer},
-        fresh.id: 1,
-    }
+async def test_a_record_that_cannot_be_read_makes_the_view_lag_and_ends_no_read(store: Store, other: Store) -> None:
+    record = await store.records.commit(creation(new_record()))
+    async with following(store) as view:
+        await other.records.commit(creation(new_record(version=2)))
+        await until(lambda: view.lag > 0)
+        newer = await store.records.commit(renewal(record))
+        assert view.get(record.id) == newer
+
+
+class Overtaken(Records):
+    """Records of which some change after they were loaded, before the loading ends."""
+
+    overtake: Callable[[], Awaitable[None]]
+
+    async def activities(self, instances: Sequence[InstanceId]) -> dict[InstanceId, datetime]:
+        found = await super().activities(instances)
+        await self.overtake()
+        return found
+
+
+async def test_what_happens_while_everything_is_loaded_is_not_lost(store: Store) -> None:
+    records = Overtaken(store.wire, store.keys)
+    view = View(records, store.feed, store.facts, now=lambda: NOON, monotonic=lambda: 0.0)
+    old = await store.records.commit(creation(new_record()))
+    fresh = new_record()
+
+    async def overtake() -> None:
+        await records.commit(renewal(old))
+        await records.commit(creation(fresh))
+        await records.touch(old.id, after(5))
+
+    records.overtake = overtake
+    await view.load()
+    assert {record.id: record.revision for record in view.all()} == {old.id: 2, fresh.id: 1}
+    assert view.activity(old.id) == after(5)
 
 
 async def test_a_miss_asks_the_store_at_a_bounded_rate(store: Store, other: Store) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-SOON_S = 15.0
+SOON_S = 60.0
 
 
 async def soon(happening: Awaitable[T]) -> T:
