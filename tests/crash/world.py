@@ -1,0 +1,402 @@
+"""One service on a clock turned by hand, that can be killed at any await of its store, its cloud or its bell.
+
+Its doorbell lives in its memory, so a kill loses every ring: what goes on afterwards goes on because of what is stored.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from novita_gpu.cloud import simulator as sim
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.cloud.transport import NoAnswer, Request, Response, TooLate
+from novita_gpu.contract import CreateInstance, StartInstance, WishBody
+from novita_gpu.contract.requests import PortRequest
+from novita_gpu.control.catalogue import Catalogue
+from novita_gpu.control.commands import Caller, Commands, Defaults
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.launch import Launcher
+from novita_gpu.control.order import Orders
+from novita_gpu.control.reconcile import Reconciler
+from novita_gpu.control.sweep import Sweep
+from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.errors import Conflicting
+from novita_gpu.domain.events import Event
+from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
+from novita_gpu.domain.instance import EndpointHealth, HealthCheck, InstanceId, PortMapping, Record, Status, status
+from novita_gpu.store import Store, open_store
+from novita_gpu.store.deliveries import Deliveries
+from novita_gpu.store.events import Events
+from novita_gpu.store.facts import Facts
+from novita_gpu.store.feed import Feed
+from novita_gpu.store.idempotency import Claims
+from novita_gpu.store.keys import Keys
+from novita_gpu.store.looks import Looks
+from novita_gpu.store.records import Records
+from novita_gpu.store.view import View
+from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
+
+T = TypeVar("T")
+NAME = "trainer"
+MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
+MUTATION_TIMEOUT = timedelta(seconds=5)
+SAFETY_NET = timedelta(seconds=60)
+POLICY = Policy(settle=timedelta(seconds=4))
+CALLER = Caller(actor="admin")
+# Of simulated time. A machine younger than five minutes that nobody saw going is not believed to be gone, so a delete
+# whose answer died with the process takes that long.
+PATIENCE = timedelta(minutes=8)
+
+
+class Killed(BaseException):
+    """The process is gone. No handler of ours may catch it."""
+
+
+async def nothing(_: str) -> None:
+    """What an await meets when all is well."""
+
+
+@dataclass
+class Blade:
+    """Counts what is awaited and kills before the awaits that it was set to.
+
+    What is in memory dies with the process, so a cut after one await's effect is the cut before the next.
+    """
+
+    cuts: frozenset[int] = frozenset()
+    names: list[str] = field(default_factory=list[str])
+    meets: Callable[[str], Awaitable[object]] = nothing  # told of each await first; may turn the clock, or raise
+
+    async def before(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
+        number = len(self.names)
+        self.names.append(name)
+        await self.meets(name)
+        if number in self.cuts:
+            raise Killed(f"{number}: before {name}, after {self.names[number - 1]}")
+        return await effect()
+
+
+class CutWire(Wire):
+    """Every command to the store."""
+
+    def __init__(self, url: str, blade: Blade) -> None:
+        super().__init__(connect(url))
+        self._blade = blade
+
+    async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:
+        return await self._blade.before(str(words[0]), lambda: super(CutWire, self)._send(*words, within_s=within_s))
+
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
+        name = script._names[-1]  # pyright: ignore[reportPrivateUsage]
+        return await self._blade.before(name, lambda: super(CutWire, self)._run(script, keys, args))
+
+
+class CutCloud:
+    """Every request to the cloud. A `cloud.transport.Transport`."""
+
+    def __init__(self, simulator: sim.Simulator, blade: Blade) -> None:
+        self._simulator, self._blade = simulator, blade
+
+    async def send(self, request: Request, deadline_seconds: float) -> Response:
+        path = urlsplit(request.url).path
+        return await self._blade.before(path.rpartition("/")[2], lambda: self._sent(request, path))
+
+    async def _sent(self, request: Request, path: str) -> Response:
+        if request.wanted is not None and not request.wanted():
+            raise TooLate("its time was over")
+        query, headers, body = dict(request.query), dict(request.headers), request.body or b""
+        try:
+            answer = await self._simulator.handle(request.method, path, query, headers, body)
+        except (sim.ConnectionCut, sim.NoAnswer):
+            raise NoAnswer("cut") from None
+        told = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(status=answer.status, headers=told, body=answer.body)
+
+    async def close(self) -> None: ...
+
+
+class Knocking:
+    """Asks the simulated doors. A `control.probe.Prober`."""
+
+    def __init__(self, simulator: sim.Simulator) -> None:
+        self._simulator = simulator
+
+    async def probe(self, targets: Sequence[PortMapping], check: HealthCheck) -> list[EndpointHealth]:
+        return [self._one(target) for target in targets]
+
+    def _one(self, target: PortMapping) -> EndpointHealth:
+        reply: Any = self._simulator.control.get("probe", endpoint=target.endpoint)
+        healthy = bool(reply["accepts"]) and (target.type != "http" or (reply["status"] or 500) < 500)
+        return EndpointHealth(port=target.port, endpoint=target.endpoint, healthy=healthy, status_code=reply["status"])
+
+
+class Bells:
+    """Rings and alarms in memory. A `control.bell.Bell`."""
+
+    def __init__(self, blade: Blade, now: Callable[[], datetime]) -> None:
+        self._blade, self._now = blade, now
+        self.rung: dict[InstanceId, None] = {}
+        self.alarms: dict[InstanceId, datetime] = {}
+        self.looks: list[datetime] = [now()]  # every process looks when it starts
+
+    async def ring(self, instance: InstanceId) -> None:
+        await self._blade.before("ring", lambda: self._done(lambda: self.rung.update({instance: None})))
+
+    async def alarm(self, instance: InstanceId, at: datetime) -> None:
+        await self._blade.before("alarm", lambda: self._done(lambda: self.alarms.update({instance: at})))
+
+    async def look(self, at: datetime) -> None:
+        await self._blade.before("look", lambda: self._done(lambda: self.looks.append(at)))
+
+    async def outbox(self) -> None: ...
+
+    async def _done(self, act: Callable[[], object]) -> None:
+        act()
+
+    def due(self) -> list[InstanceId]:
+        """Takes what is to be passed over now."""
+        late = [instance for instance, at in self.alarms.items() if at <= self._now()]
+        due = list(dict.fromkeys([*self.rung, *late]))
+        self.rung.clear()
+        for instance in late:
+            del self.alarms[instance]
+        return due
+
+
+class Process:
+    """One life of the service, from its start to its end. `announced` are the looks that listings announced."""
+
+    def __init__(self, world: "World", blade: Blade) -> None:
+        now, new_id = world.now, world.new_id
+        self._now = now
+        self.store = store_on(CutWire(world.url, blade), world.prefix, now)
+        self._novita = Novita(
+            "sim-key",
+            transport=CutCloud(world.simulator, blade),
+            calls_per_minute=0,
+            now=now,
+            monotonic=world.simulator.clock.now,
+            sleep=world.sleep,
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        self.bells = Bells(blade, now)
+        journal = Journal(self.store, self.bells, new_id, None)
+        catalogue = Catalogue(self._novita, now)
+        launcher = Launcher(
+            self.store,
+            self._novita,
+            catalogue,
+            journal,
+            deployment="dep1",
+            now=now,
+            monotonic=world.simulator.clock.now,
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        self.reconciler = Reconciler(
+            store=self.store,
+            cloud=self._novita,
+            launcher=launcher,
+            prober=Knocking(world.simulator),
+            journal=journal,
+            bell=self.bells,
+            policy=world.policy,
+            moving=MOVING,
+            now=now,
+            new_id=new_id,
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        self.sweep = Sweep(
+            store=self.store,
+            cloud=self._novita,
+            bell=self.bells,
+            deployment="dep1",
+            account="account",
+            moving=MOVING,
+            resting=RESTING,
+            stretch=lambda _, wanted: wanted,
+            now=now,
+            new_id=new_id,
+        )
+        self.commands = Commands(
+            store=self.store,
+            orders=Orders(catalogue, ("AS-SGP-02", "CN-HK-01")),
+            launcher=launcher,
+            journal=journal,
+            bell=self.bells,
+            defaults=Defaults(),
+            now=now,
+            new_id=new_id,
+            check_receiver=lambda _: None,
+            look_soon=MOVING,
+        )
+        self.announced: list[datetime] = []
+        self.safety_net = now() + SAFETY_NET
+
+    async def end(self) -> None:
+        await self._novita.close()
+        await self.store.close()
+
+    async def go_on(self) -> None:
+        """What is due now: listings, and passes until none is rung for."""
+        if not self.store.view.loaded:
+            await self.store.view.load()
+        now = self._now()
+        asked = [at for at in self.bells.looks if at <= now]
+        announced = [at for at in self.announced if at <= now]
+        self.bells.looks = [at for at in self.bells.looks if at > now]
+        self.announced = [at for at in self.announced if at > now]
+        if self.safety_net <= now:
+            self.safety_net = now + SAFETY_NET
+            announced.append(now)
+        if asked or announced:
+            due = await self.sweep.sweep(asked=bool(asked))
+            self.announced += [due] if due else []
+        while due := self.bells.due():
+            for instance in due:
+                await self.reconciler.reconcile(instance)
+
+    def next_at(self) -> datetime:
+        """When something is due. The safety net looks every minute, whatever was lost."""
+        times = (*self.bells.looks, *self.bells.alarms.values(), *self.announced, self.safety_net)
+        return min(at for at in times if at > self._now())
+
+
+class World:
+    """The cloud, the clock and the store's contents outlive every process."""
+
+    def __init__(self, url: str, prefix: str, cuts: Iterable[int] = (), *, policy: Policy = POLICY) -> None:
+        self.url, self.prefix, self.policy = url, prefix, policy
+        timing = sim.Timing(list_lag_s=1.5, removed_listed_s=3.0, service_s=0.5)
+        self.simulator = sim.Simulator(sim.SimulatorSettings(timing=timing, rate=0.0))
+        self.blade = Blade(frozenset(cuts))
+        self._numbers = count(1)
+        self.kills: list[str] = []
+        self.outside = open_store(url, prefix=prefix, now=self.now)  # where no blade cuts
+        self.process = Process(self, self.blade)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.simulator.clock.now(), UTC)
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}_{ulid(self.now(), next(self._numbers).to_bytes(ENTROPY_BYTES, 'big'))}"
+
+    async def sleep(self, seconds: float) -> None:
+        self.turn(seconds)
+
+    def turn(self, seconds: float) -> None:
+        self.simulator.clock.advance(seconds)
+        self.simulator.settle()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.process.end()
+        await self.outside.close()
+
+    async def _reborn(self, killed: Killed) -> None:
+        self.kills.append(str(killed))
+        await self.process.end()
+        self.turn(1.0)
+        self.process = Process(self, self.blade)
+
+    async def _surviving(self, act: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer; None if the process was killed. A new one stands ready then."""
+        try:
+            return await act()
+        except Killed as killed:
+            await self._reborn(killed)
+            return None
+
+    async def _wished(self, wish: Callable[[Commands], Awaitable[object]]) -> None:
+        """Asking again may find that the first time was heard."""
+
+        async def ask(commands: Commands) -> object:
+            try:
+                return await wish(commands)
+            except Conflicting as heard:
+                assert self.kills
+                return heard
+
+        await self.asked(ask)
+
+    async def asked(self, wish: Callable[[Commands], Awaitable[object]]) -> None:
+        """A person asks, and asks again when the service dies on it."""
+        while await self._surviving(lambda: wish(self.process.commands)) is None:
+            pass
+
+    async def create(self) -> None:
+        ports = (PortRequest(port=80, type="http"),)
+        order = CreateInstance(name=NAME, product_name="RTX 4090 24GB", image_url="ubuntu:22.04", ports=ports)
+
+        await self._wished(lambda commands: commands.create(order, CALLER))
+
+    async def stop(self) -> None:
+        await self.asked(lambda commands: commands.stop(NAME, WishBody(), CALLER))
+
+    async def start(self) -> None:
+        await self.asked(lambda commands: commands.start(NAME, StartInstance(), CALLER))
+
+    async def restart(self) -> None:
+        await self._wished(lambda commands: commands.restart(NAME, WishBody(), CALLER))
+
+    async def delete(self) -> None:
+        await self.asked(lambda commands: commands.delete(NAME, WishBody(), CALLER))
+
+    async def until(self, wanted: Status) -> Record:
+        """The record once its status is as wanted, within `PATIENCE` of simulated time."""
+        ends = self.now() + PATIENCE
+        while True:
+            await self._surviving(self.process.go_on)
+            record = await self.record()
+            if status(record) is wanted:
+                return record
+            assert self.now() < ends, f"still {status(record)} and not {wanted}: {record.reason}; killed {self.kills}"
+            self.turn((self.process.next_at() - self.now()).total_seconds())
+
+    async def passes(self, *, minutes: float) -> None:
+        """So much simulated time, with all that falls due in it."""
+        ends = self.now() + timedelta(minutes=minutes)
+        while self.now() < ends:
+            await self._surviving(self.process.go_on)
+            self.turn((min(self.process.next_at(), ends) - self.now()).total_seconds())
+        await self._surviving(self.process.go_on)
+
+    async def record(self) -> Record:
+        """As stored, read past the blade."""
+        owner = await self.outside.records.id_of_name(NAME)
+        record = await self.outside.records.load(owner) if owner else None
+        assert record
+        return record
+
+    async def events(self) -> list[Event]:
+        return await self.outside.events.read(limit=1000)
+
+    def received(self, op: str) -> list[Any]:
+        """The calls of that kind which reached the cloud."""
+        told: Any = self.simulator.control.get("calls", op=op)
+        return told["calls"]
+
+    def audit(self) -> Any:
+        return self.simulator.control.get("audit")
+
+
+def store_on(wire: Wire, prefix: str, now: Callable[[], datetime]) -> Store:
+    """The store in one piece, on a given wire."""
+    keys = Keys(prefix)
+    records, feed, facts = Records(wire, keys), Feed(wire, keys), Facts(wire, keys)
+    return Store(
+        keys=keys,
+        wire=wire,
+        records=records,
+        events=Events(wire, keys),
+        deliveries=Deliveries(wire, keys),
+        claims=Claims(wire, keys),
+        facts=facts,
+        looks=Looks(wire, keys),
+        feed=feed,
+        view=View(records, feed, facts, now=now, monotonic=lambda: now().timestamp()),
+    )

@@ -1,0 +1,3 @@
+from tests.story.conftest import receiver, service
+
+__all__ = ["receiver", "service"]

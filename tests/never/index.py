@@ -1,0 +1,110 @@
+"""What must never happen, by number: the tests that go red if it happens here. Read and held by `test_index`."""
+
+CRASH = "crash/test_one_cut.py::test_cut"
+LOST = "story/test_lost_answers.py"
+LIFE = "story/test_life.py"
+TOGETHER = "story/test_together.py"
+DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain/test_offers.py"
+HERE = "never/test_never.py"
+
+INDEX: dict[str, tuple[str, ...]] = {
+    "N1": (f"{LOST}::test_one_machine_though_its_create_had_no_usable_answer",),
+    "N2": (CRASH, "chaos/test_kill.py::test_killed_in_the_midst_of_fifty_creates_it_finishes_all_and_buys_none_twice"),
+    "N3": (f"{HERE}::test_n3_an_intent_that_could_not_be_stored_calls_nobody",),
+    "N4": (
+        "story/test_names.py::test_of_many_requests_for_one_name_at_once_one_is_accepted",
+        "story/test_names.py::test_one_key_at_the_same_moment_makes_one_instance",
+        "store/test_races.py::test_n4_of_many_creates_of_one_name_one_is_done",
+    ),
+    "N5": ("store/test_looks.py::test_n5_only_a_machine_with_both_marks_is_marked",),
+    "N7": (
+        f"{LEARN}::test_gone_needs_a_not_found_and_a_later_complete_listing",
+        f"{LEARN}::test_not_found_within_five_minutes_of_create_is_lag",
+        f"{LIFE}::test_deleted_is_said_only_once_the_cloud_says_it_is_gone",
+    ),
+    "N8": (
+        "story/test_launch.py::test_a_launch_stuck_in_pulling_is_deleted_and_the_next_offer_tried",
+        "story/test_idle.py::test_a_machine_that_never_answers_is_stopped_and_failed",
+    ),
+    "N10": (
+        f"{OFFERS}::test_names_match_whole",
+        f"{OFFERS}::test_the_price_of_the_wanted_billing_mode_ranks",
+        f"{OFFERS}::test_never_dearer_than_agreed",
+    ),
+    "N11": (
+        f"{TOGETHER}::test_stop_all_stops_what_runs_and_what_comes_up",
+        "api/test_instances.py::test_n11_stop_all_stops_what_may_bill",
+    ),
+    "N12": (
+        f"{HERE}::test_n12_two_replicas_that_pass_at_once_buy_one_machine",
+        "store/test_races.py::test_n12_of_two_who_decide_on_one_record_one_commits",
+    ),
+    "N13": (
+        "store/test_commit.py::test_n13_a_heartbeat_after_the_weighed_one_prevents_the_stop",
+        "store/test_races.py::test_n13_of_a_heartbeat_and_a_stop_at_once_one_always_knows_of_the_other",
+        f"{HERE}::test_n13_a_heartbeat_between_the_decision_and_its_commit_prevents_the_stop",
+    ),
+    "N14": (
+        "story/test_idle.py::test_a_started_machine_is_judged_by_its_own_run",
+        f"{DECIDE}::test_a_restarted_machine_is_not_judged_by_the_run_before",
+    ),
+    "N15": (f"{HERE}::test_n15_what_cannot_be_read_never_stops_anything",),
+    "N17": (f"{TOGETHER}::test_foreign_machines_are_never_touched",),
+    "N18": (f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",),
+    "N24": (f"{LOST}::test_a_delete_while_the_create_is_unanswered_says_deleted_only_when_its_machine_is_gone",),
+    "N25": (f"{HERE}::test_n25_a_process_that_slept_after_its_intent_sends_nothing",),
+    "T2": ("store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",),
+    "T3": (f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",),
+    "T5": (
+        "store/test_looks.py::test_t5_a_listing_that_is_not_complete_takes_nothing_away",
+        "control/test_sweep.py::test_a_page_that_cannot_be_read_makes_no_absence",
+        "control/test_sweep.py::test_most_machines_gone_at_once_is_not_believed_and_told_of_once",
+        "control/test_sweep.py::test_a_new_key_is_believed_once_it_shows_a_machine_of_ours",
+    ),
+    "T6": (
+        "story/test_calls.py::test_only_documented_parameters_are_sent",
+        "cloud/test_listing.py::test_whatever_moves_meanwhile_paging_ends_and_counts_nobody_twice",
+    ),
+    "T8": (
+        f"{LIFE}::test_stopped_is_said_only_once_the_cloud_says_exited",
+        "api/test_wishes.py::test_t8_a_wish_is_shown_as_under_way_never_as_done",
+    ),
+    "T9": (
+        f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
+        "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
+        CRASH,
+    ),
+    "T13": (
+        f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
+        f"{DECIDE}::test_a_machine_that_never_answers_is_stopped_after_its_limit",
+    ),
+    "T14": (
+        f"{LIFE}::test_a_start_is_ready_with_its_new_port_and_password",
+        f"{LIFE}::test_a_tcp_port_is_probed_by_connecting",
+    ),
+    "T15": (
+        f"{HERE}::test_t15_an_outage_is_not_told_as_not_found",
+        "cloud/test_meaning.py::test_a_page_at_the_door_is_unreachable_and_never_not_found",
+    ),
+    "S1": (
+        "api/test_guard.py::test_s1_no_route_answers_without_a_key_but_the_open_ones",
+        "api/test_guard.py::test_s1_each_route_needs_the_scope_of_the_table",
+        "api/test_logs.py::test_s1_a_request_is_logged_by_its_route_without_its_key",
+    ),
+    "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
+    "S6": (
+        f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
+        "cloud/test_secrets.py::test_no_error_shows_the_key",
+        "domain/test_values.py::test_environment_values_do_not_print",
+    ),
+    "S10": ("domain/test_values.py::test_ids_sort_by_time_and_differ_by_chance",),
+    "L1": (
+        f"{HERE}::test_l1_a_stop_does_not_wait_behind_slow_creates",
+        "cloud/test_lanes.py::test_stops_do_not_wait_behind_creates_and_listings",
+    ),
+    "L2": (
+        "story/test_calls.py::test_a_hundred_instances_at_rest_cost_listings_alone",
+        "story/test_calls.py::test_from_create_to_ready_it_takes_one_create_and_one_get",
+        "story/test_calls.py::test_callers_who_read_cost_the_cloud_nothing",
+    ),
+}

@@ -1,0 +1,138 @@
+"""What must never happen, and is shown nowhere else. Named by number; `index` names all."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.idle import stop_due
+from novita_gpu.domain.instance import Activity, AutoStop, Status, status
+from novita_gpu.domain.steps import Rest
+from novita_gpu.store.base import Unavailable
+from tests.crash.world import Process, World
+from tests.domain.given import at, ready
+from tests.plane import PRODUCT, Service, eventually
+from tests.valkey import new_prefix
+from tests.webhooks.receiver import Receiver
+
+SECRET = "hunter2-hunter2-hunter2"
+
+
+async def test_n3_an_intent_that_could_not_be_stored_calls_nobody(valkey_url: str) -> None:
+    async def no_commits(name: str) -> None:
+        if name == "commit":
+            raise Unavailable("the disk is full")
+
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create()
+        world.blade.meets = no_commits
+        with pytest.raises(Unavailable):
+            await world.process.go_on()
+        assert "create" not in world.blade.names
+        assert world.audit()["everCreated"] == 0
+
+
+async def test_n12_two_replicas_that_pass_at_once_buy_one_machine(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create()
+        other, instance = Process(world, world.blade), (await world.record()).id
+        passes = [process.reconciler.reconcile(instance) for process in (world.process, other) for _ in range(5)]
+        await asyncio.gather(*passes)
+        await other.end()
+        assert world.blade.names.count("create") == 1
+        await world.until(Status.READY)
+        assert world.audit()["everCreated"] == 1
+
+
+async def test_n13_a_heartbeat_between_the_decision_and_its_commit_prevents_the_stop(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create()
+        record = await world.until(Status.READY)
+        assert record.ready_at
+        world.turn(record.auto_stop.idle.total_seconds() + 1)
+        beats: list[str] = []
+
+        async def beat(name: str) -> None:
+            if name == "commit" and not beats:
+                beats.append(name)
+                await world.outside.records.touch(record.id, world.now())
+
+        world.blade.meets = beat
+        await world.process.reconciler.reconcile(record.id)
+        await world.process.go_on()
+        assert beats
+        assert status(await world.record()) is Status.READY
+        assert world.received("stop") == []
+
+
+async def test_n15_what_cannot_be_read_never_stops_anything() -> None:
+    for source in (Activity.GPU, Activity.ANY):
+        record = ready(auto_stop=AutoStop(activity=source))
+        assert stop_due(record, None) is None
+        step = decide(record, None, at(7 * 86_400), Policy(), last_used=None)
+        assert isinstance(step, Rest)
+
+
+async def test_n25_a_process_that_slept_after_its_intent_sends_nothing(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        slept: list[str] = []
+
+        async def sleep(name: str) -> None:
+            if name == "create" and not slept:
+                slept.append(name)
+                world.turn(60)
+
+        world.blade.meets = sleep
+        await world.create()
+        await world.until(Status.READY)
+        first, second = (await world.record()).attempts
+        assert (first.machine, second.machine is None) == (None, False)
+        assert world.audit()["everCreated"] == 1
+        assert len(world.received("create")) == 1
+
+
+async def test_t3_an_outage_of_the_cloud_fails_nobody(service: Service) -> None:
+    await service.ready()
+    known = (await service.instance())["sequence"]
+    service.fault("503", "*", times=0)
+    failed = service.count("list")
+    await eventually(lambda: service.count("list") >= failed + 5)
+    during = await service.instance()
+    assert (during["status"], during["sequence"]) == ("ready", known)
+    service.cloud.control.post("faults/clear")
+    await service.looked()
+    assert (await service.instance())["sequence"] == known
+
+
+async def test_t15_an_outage_is_not_told_as_not_found(service: Service) -> None:
+    await service.ready()
+    service.fault("503", "*", times=0)
+    assert (await service.get("/instances/trainer")).status == 200
+    body = {"name": "second", "productName": PRODUCT, "templateId": "102"}
+    answer = await service.post("/instances", body)
+    assert (answer.status, answer.code) == (502, "NOVITA_API_ERROR")
+
+
+async def test_s6_secrets_are_told_to_nobody_and_written_to_no_log(
+    service: Service, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = await service.ready(envs=[{"key": "HF_TOKEN", "value": SECRET}], webhookUrl=receiver.url)
+    await receiver.wait_for(3)
+    assert service.calls("create")[0]["body"]["envs"][0]["value"] == SECRET
+    paths = ("/instances", "/instances/trainer", "/instances/trainer/events", "/events", "/instances/comprehensive")
+    told = b"".join([(await service.get(path)).body for path in paths])
+    told += msgspec.json.encode(receiver.bodies) + "".join(capsys.readouterr()).encode()
+    assert SECRET.encode() not in told
+    assert told.count(trainer["connectionDetails"]["sshPassword"].encode()) == 1  # the single get
+
+
+async def test_l1_a_stop_does_not_wait_behind_slow_creates(service: Service) -> None:
+    await service.ready()
+    service.cloud.control.post("latency", op="create", seconds=4)
+    await asyncio.gather(*(service.create(f"w-{number}") for number in range(30)))
+    await service.post("/instances/trainer/stop")
+    await service.until("stopped")
+    (stop,) = service.calls("stop")
+    before = [create for create in service.calls("create") if create["at"] < stop["at"]]
+    assert 1 < len(before) < 1 + 30  # the others wait for a place, and the stop went past them

@@ -1,0 +1,41 @@
+"""You are told: each change once, signed, with what came of it."""
+
+from pathlib import Path
+
+from tests.plane import Service, serving
+from tests.webhooks.receiver import Receiver
+
+
+async def test_each_change_is_sent_once_with_a_signature_that_verifies(service: Service, receiver: Receiver) -> None:
+    await service.ready(webhookUrl=receiver.url)
+    await receiver.wait_for(3)
+    told = sorted(receiver.bodies, key=lambda body: body["data"]["sequence"])
+    assert [body["type"] for body in told] == ["instance.creating", "instance.running", "instance.ready"]
+    assert [body["data"].get("previousStatus") for body in told] == [None, "creating", "running"]
+    assert told[-1]["data"]["instance"]["status"] == "ready"
+    assert "sshPassword" not in told[-1]["data"]["instance"]["connectionDetails"]
+    assert len(set(receiver.ids)) == 3
+
+
+async def test_what_is_sent_is_what_the_event_log_holds(service: Service, receiver: Receiver) -> None:
+    await service.ready(webhookUrl=receiver.url)
+    await service.gone()
+    delivered = [event for event in await service.events() if event["type"] != "instance.deleting"]
+    await receiver.wait_for(len(delivered))
+    assert {body["data"]["sequence"] for body in receiver.bodies} == {e["data"]["sequence"] for e in delivered}
+    assert set(receiver.ids) == {event["id"].replace("evt_", "msg_") for event in delivered}
+
+
+async def test_a_wish_may_name_a_receiver_of_its_own(service: Service, receiver: Receiver) -> None:
+    await service.ready()
+    await service.post("/instances/trainer/stop", {"webhookUrl": receiver.url})
+    await receiver.wait_for(2)
+    assert {body["type"] for body in receiver.bodies} == {"instance.stopping", "instance.stopped"}
+
+
+async def test_without_one_of_its_own_the_configured_receiver_is_told(
+    valkey_url: str, prefix: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, webhook_url=receiver.url) as service:
+        await service.create()
+        await receiver.wait_for(3)

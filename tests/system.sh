@@ -1,0 +1,28 @@
+#!/bin/sh
+# Programs of the system that some tests need: redis-server and chromium. On Debian as root they are installed,
+# elsewhere it is said what is missing; where CI is set a missing one is an error.
+set -eu
+
+wanted=""
+command -v redis-server > /dev/null || wanted="$wanted redis-server"
+command -v chromium > /dev/null || command -v chromium-browser > /dev/null || wanted="$wanted chromium"
+[ -n "$wanted" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get > /dev/null; then
+    # No service may be started by the packages: the tests start servers of their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod +x "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    install() { apt-get install -y -qq --no-install-recommends $wanted > /dev/null 2>&1; }
+    install || { apt-get update -qq > /dev/null 2>&1 && install; } || true
+fi
+
+for program in $wanted; do
+    command -v "$program" > /dev/null && continue
+    echo "$program is missing: tests that need it are skipped (on Debian: apt-get install $program)" >&2
+    [ -z "${CI:-}" ] || exit 1
+done
