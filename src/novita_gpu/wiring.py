@@ -22,6 +22,7 @@ from novita_gpu.cloud.base import MUTATION_TIMEOUT
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control.admission import admin_hash, hashed
+from novita_gpu.control.bell import NextLook
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.health import Health
@@ -190,7 +191,7 @@ async def _built(
     async def drain() -> datetime | None:
         return await sender.drain(utc_now())
 
-    async def listed(asked: bool) -> datetime | None:
+    async def listed(asked: bool) -> NextLook | None:
         return await sweep.sweep(asked=asked)
 
     async def trim() -> None:

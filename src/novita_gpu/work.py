@@ -15,6 +15,7 @@ from typing import Annotated
 import structlog
 from docket import ConcurrencyLimit, Docket, Perpetual, Worker
 
+from novita_gpu.control.bell import NextLook
 from novita_gpu.domain.instance import InstanceId
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class Work:
         self,
         *,
         reconcile: Callable[[InstanceId], Awaitable[None]],
-        sweep: Callable[[bool], Awaitable[datetime | None]],
+        sweep: Callable[[bool], Awaitable[NextLook | None]],
         drain: Callable[[], Awaitable[datetime | None]],
         trim: Callable[[], Awaitable[None]],
     ) -> None:
@@ -68,9 +69,9 @@ class Work:
                 await self._docket.replace("drain", due, "drain:later")(outbox="webhooks")
 
         async def look_task(of: Annotated[str, ConcurrencyLimit(1)], asked: bool) -> None:
-            due = await sweep(asked)
-            if due:
-                await self._look(due, asked=False)
+            following = await sweep(asked)
+            if following:
+                await self._look(following.at, asked=following.asked)
 
         async def safety_net_task(again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)) -> None:
             await self._look(_now(), asked=False)

@@ -11,6 +11,7 @@ from novita_gpu.cloud.base import Listing
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings, Timing, running
 from novita_gpu.cloud.simulator.app import Running
+from novita_gpu.control.bell import NextLook
 from novita_gpu.control.sweep import Sweep, is_mass_absence, owner_of
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import CloudId, InstanceId, Machine, Record, Wish
@@ -79,19 +80,20 @@ async def scene(store: Store) -> AsyncGenerator[Scene]:
 
 
 async def test_a_listing_comes_fast_while_something_moves_and_slowly_at_rest(scene: Scene) -> None:
-    assert await scene.sweep.sweep(asked=False) == at(60)
+    assert await scene.sweep.sweep(asked=False) == NextLook(at=at(60))
     await scene.keep(new())
     scene.now = at(60)
-    assert await scene.sweep.sweep(asked=False) == at(62)
+    assert await scene.sweep.sweep(asked=False) == NextLook(at=at(62))
 
 
 async def test_who_asks_gets_one_within_the_shortest_interval_and_no_sooner(scene: Scene) -> None:
     """L2"""
     await scene.sweep.sweep(asked=True)
     scene.now = at(1.7)
-    assert await scene.sweep.sweep(asked=True) is None
+    assert await scene.sweep.sweep(asked=True) == NextLook(at=at(1.8), asked=True)
+    assert scene.listings() == 1
     scene.now = at(1.8)
-    assert await scene.sweep.sweep(asked=True) is not None
+    assert await scene.sweep.sweep(asked=True) == NextLook(at=at(61.8))
     assert scene.listings() == 2
 
 
@@ -99,11 +101,11 @@ async def test_a_look_that_another_listing_has_overtaken_is_dropped(scene: Scene
     """L2: else every burst would leave one more chain of listings behind."""
     await scene.sweep.sweep(asked=False)
     scene.now = at(30)
-    assert await scene.sweep.sweep(asked=True) == at(90)
+    assert await scene.sweep.sweep(asked=True) == NextLook(at=at(90))
     scene.now = at(60)
     assert await scene.sweep.sweep(asked=False) is None
     scene.now = at(90)
-    assert await scene.sweep.sweep(asked=False) == at(150)
+    assert await scene.sweep.sweep(asked=False) == NextLook(at=at(150))
 
 
 async def test_only_those_are_rung_whom_the_listing_tells_something_new(scene: Scene) -> None:
@@ -173,7 +175,7 @@ async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene
 
 async def test_nothing_is_concluded_before_the_records_are_known(scene: Scene) -> None:
     scene.store.view.loaded = False
-    assert await scene.sweep.sweep(asked=True) == at(2)
+    assert await scene.sweep.sweep(asked=True) == NextLook(at=at(2), asked=True)
     assert scene.listings() == 0
 
 

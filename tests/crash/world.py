@@ -252,8 +252,9 @@ class Process:
             self.safety_net = now + SAFETY_NET
             announced.append(now)
         if asked or announced:
-            due = await self.sweep.sweep(asked=bool(asked))
-            self.announced += [due] if due else []
+            following = await self.sweep.sweep(asked=bool(asked))
+            if following:
+                (self.bells.looks if following.asked else self.announced).append(following.at)
         while due := self.bells.due():
             for instance in due:
                 await self.reconciler.reconcile(instance)

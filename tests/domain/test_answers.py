@@ -49,6 +49,11 @@ def test_the_answer_is_kept_though_the_wish_has_changed(wish: Wish) -> None:
     assert status(after) in {Status.STOPPING, Status.DELETING}
 
 
+def test_why_it_waited_is_over_once_it_has_a_machine() -> None:
+    waiting = replace(OPEN, reason="the cloud does not answer")
+    assert create_answered(waiting, 1, DONE).record.reason is None
+
+
 def test_an_answer_after_adoption_by_marker_changes_nothing() -> None:
     adopted = create_answered(OPEN, 1, DONE).record
     assert create_answered(adopted, 1, DONE).record.machine == adopted.machine

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from novita_gpu.control.bell import NextLook
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.work import Work
 
@@ -47,11 +48,11 @@ class Looks:
         self.count = 0
         self.first = asyncio.Event()
 
-    async def sweep(self, asked: bool) -> datetime | None:
+    async def sweep(self, asked: bool) -> NextLook | None:
         if asked:
             self.count += 1
             self.first.set()
-        return datetime.now(UTC) + timedelta(hours=1)
+        return NextLook(at=datetime.now(UTC) + timedelta(hours=1))
 
 
 async def no_mail() -> None:
@@ -159,7 +160,7 @@ async def dies(instance):
     os.kill(os.getpid(), signal.SIGKILL)
 
 async def sweep(asked):
-    return datetime.now(UTC) + timedelta(hours=1)
+    return None
 
 async def drain():
     return None

@@ -3,7 +3,14 @@
 from datetime import datetime
 from typing import Protocol
 
-from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.instance import InstanceId, Value
+
+
+class NextLook(Value, frozen=True, kw_only=True):
+    """When the cloud is to be looked at next. `asked`: somebody waits for news; else it is the usual look."""
+
+    at: datetime
+    asked: bool = False
 
 
 class Bell(Protocol):

@@ -96,7 +96,7 @@ class Reconciler:
             case Probe():
                 return await self._probe(before, learned)
             case Adopt():
-                found = replace(adopted(record, step.attempt, step.row.id, now), reason=None)
+                found = adopted(record, step.attempt, step.row.id, now)
                 note = Note(type=EventType.ADOPTED, reason=f"{step.row.id}: {step.reason}")
                 return await self._write(before, _plus(learned, found, note), now), now
             case Settle():

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Cloud, CloudError, Listing
-from novita_gpu.control.bell import Bell
+from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, Note
@@ -46,28 +46,30 @@ class Sweep:
         self._now, self._new_id = now, new_id
         self._account, self._is_known_account = account, False
 
-    async def sweep(self, *, asked: bool) -> datetime | None:
-        """Look at everything once. Answers when the next look is due; None if somebody else has seen to this one.
+    async def sweep(self, *, asked: bool) -> NextLook | None:
+        """Look at everything once. Answers when the next look is due; None if another listing has seen to this one.
 
-        `asked`: somebody waits for news, so that only the shortest interval holds it back. Else it is the look that
-        the last listing announced, and it is dropped when another listing has come between.
+        `asked`: somebody waits for news, so that the look is put off until the shortest interval is over, and not
+        dropped. Else it is the look that the last listing announced, which a listing in between makes needless.
         """
         if not self._store.view.loaded:
-            return self._now() + self._moving  # without the records a listing would say that all is well
+            return NextLook(at=self._now() + self._moving, asked=asked)  # without records all would seem well
         before = await self._store.looks.mark()
-        if before and self._now() < (self._earliest(before) if asked else before.next_at - self._moving / 2):
+        if before and asked and self._now() < self._earliest(before):
+            return NextLook(at=self._earliest(before), asked=True)
+        if before and not asked and self._now() < before.next_at - self._moving / 2:
             return None
         try:
             listing = await self._cloud.listing()
         except CloudError as error:
             log.warning("sweep.failed", error=error.message)
-            return self._now() + max(self._moving, error.retry_after or self._moving)
+            return NextLook(at=self._now() + max(self._moving, error.retry_after or self._moving))
         records = self._store.view.all()
         mark = await self._publish(listing, records, before)
         for record_id in _news(listing, records, trusted=mark.trusted, now=self._now()):
             await self._bell.ring(record_id)
         await self._report_orphans(listing.rows, {r.id for r in records})
-        return mark.next_at
+        return NextLook(at=mark.next_at)
 
     def _earliest(self, before: SweepMark) -> datetime:
         """Listings follow each other no faster than this, however many ask."""

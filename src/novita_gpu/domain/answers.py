@@ -91,6 +91,7 @@ def adopted(record: Record, attempt: Attempt, machine: CloudId, at: datetime) ->
         missing_at=None,
         mutation=None,
         run=replace(record.run, sent_at=at, not_before=None, refusals=0),
+        reason=None,
     )
 
 
