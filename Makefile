@@ -58,4 +58,4 @@ docs: install
 
 # After a change of dependencies. The default index only, whatever this machine is set to: docs/decisions/0008.
 lock: $(UV)
-	@env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX=https://pypi.org/simple $(UV) lock --no-config
+	@env -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_DEFAULT_INDEX -u UV_FIND_LINKS $(UV) lock --no-config

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -78,9 +79,16 @@ def test_decisions_are_numbered_and_say_what_enforces_them():
 
 
 def test_the_lock_knows_no_mirror():
+    """One index and one host of files, both public names over https without port, user or folder of this machine."""
     lock = text_of("uv.lock")
-    assert set(re.findall(r'registry = "([^"]+)"', lock)) == {"https://pypi.org/simple"}
-    assert {url.split("/")[2] for url in re.findall(r'url = "([^"]+)"', lock)} == {"files.pythonhosted.org"}
+    indexes: set[str] = set(re.findall(r'registry = "([^"]+)"', lock))
+    files: set[str] = {"/".join(url.split("/")[:3]) for url in re.findall(r'url = "([^"]+)"', lock)}
+    assert (len(indexes), len(files)) == (1, 1)
+    for address in (*indexes, *files):
+        parts = urlsplit(address)
+        assert (parts.scheme, parts.netloc) == ("https", parts.hostname)
+        assert re.fullmatch(r"([a-z0-9]+\.)+(org|com)", parts.netloc)
+    assert "file://" not in lock
 
 
 def tree() -> Iterator[Path]:

@@ -106,7 +106,6 @@ class Reconciler:
                 return await self._write(before, _plus(learned, replace(record, deleted_at=now)), None), None
             case Fail():
                 log.warning("instance.failing", code=step.code, reason=step.reason)
-
                 after = failed(record, step.code, step.reason, now)
                 return await self._write(before, _plus(learned, after), now), now
             case Idle():
