@@ -24,7 +24,7 @@ def sender_of(store: Store, clock: Clock, jitter: float = 0.0) -> Sender:
         lambda: guarded_session(Networks.parse("127.0.0.0/8")),
         clock,
         lambda: jitter,
-        patience=timedelta(milliseconds=50),
+        patience=timedelta(milliseconds=500),
     )
 
 
