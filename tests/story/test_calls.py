@@ -44,7 +44,7 @@ async def test_a_hundred_instances_at_rest_cost_listings_alone(
         calls = Counter(call["op"] for call in service.calls())
         figure(f"100 instances at rest for {took:.1f} s: {dict(calls)}")
         assert set(calls) == {"list"}
-        assert took >= 6 * 0.3
+        assert took >= 4 * 0.3  # some that were asked for while it moved may still follow
 
 
 async def test_callers_who_read_cost_the_cloud_nothing(service: Service) -> None:
