@@ -27,8 +27,9 @@ LEFT_OVER = pytest.StashKey[list[str]]()
 NONE: list[str] = []
 FIGURE = "figure"
 
-# `thorough` for a night; both without a deadline, since a busy machine is no fault.
-settings.register_profile("default", deadline=None, print_blob=True)
+# `default` tries the same cases at every run, `thorough` is for a night; neither has a deadline, since a busy machine
+# is no fault.
+settings.register_profile("default", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

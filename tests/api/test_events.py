@@ -168,3 +168,9 @@ async def test_no_more_streams_than_there_are_places(valkey: str) -> None:
 async def test_a_wrong_place_to_resume_is_refused(api: Served, last: str) -> None:
     answer = await api.get("/api/events", Accept="text/event-stream", Last_Event_ID=last)
     assert (answer.status, answer.json["error"]["details"][0]["field"]) == (400, "Last-Event-ID")
+
+
+async def test_a_wrong_last_event_id_is_refused_with_and_without_a_stream(api: Served) -> None:
+    for accept in ("application/json", "text/event-stream"):
+        answer = await api.ask("GET", "/api/events", Last_Event_ID="\\", Accept=accept)
+        assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")

@@ -67,8 +67,12 @@ NOT_ASKED = cast("list[Any]", CHECKS.get_by_names(["positive_data_acceptance"]))
 
 
 @schema.exclude(operation_id="waitForInstance").parametrize()
+# The same cases at every run: a gate that finds something new is a gate that fails by chance.
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=5,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_document_keeps_its_word(case: Any, root: str) -> None:
     response = case.call(base_url=root, headers={"Authorization": f"Bearer {KEYS[Scope.ADMIN]}"}, timeout=10)

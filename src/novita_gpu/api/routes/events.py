@@ -66,10 +66,11 @@ async def log(request: Asked) -> ASGIResponse:
     desk, query = desk_of(request), asked(request, EventsQuery)
     instance = (await desk.found(query.instance_id)).id if query.instance_id else None
     wanted = Wanted(type=query.type, instance=instance)
+    last = _last_read(request)
     if STREAM not in request.headers.get("accept", ""):
         return await _page(desk, query.after or 0, query.limit, wanted)
     desk.streams.check()
-    after = await _begin(request, desk, query.after)
+    after = await _begin(desk, query.after if last is None else last)
     return ASGIStreamingResponse(
         iterator=_stream(desk, after, wanted), media_type=STREAM, headers={"x-accel-buffering": "no"}
     )
@@ -83,13 +84,18 @@ async def _page(desk: Desk, after: int, limit: int, wanted: Wanted) -> ASGIRespo
     return ASGIResponse(body=encode(EventList(events=page, next_after=more)))
 
 
-async def _begin(request: Asked, desk: Desk, after: int | None) -> int:
-    """The sequence that a stream goes on from: what was read last, else what is asked for, else now."""
+def _last_read(request: Asked) -> int | None:
+    """What the client of a stream has read. Wrong is wrong, also where no stream is asked for."""
     last = request.headers.get("last-event-id")
-    if last:
-        if not (last.isascii() and last.isdigit() and len(last) <= 16):
-            raise Invalid(Fault(field="Last-Event-ID", message="must be the id of an event of this stream"))
-        after = int(last)
+    if last is None:
+        return None
+    if not (last.isascii() and last.isdigit() and len(last) <= 16):
+        raise Invalid(Fault(field="Last-Event-ID", message="must be the id of an event of this stream"))
+    return int(last)
+
+
+async def _begin(desk: Desk, after: int | None) -> int:
+    """The sequence that a stream goes on from: what was read last or is asked for, else now."""
     known = desk.parts.store.view.sequence
     if after is None or after <= known:
         return known if after is None else after
