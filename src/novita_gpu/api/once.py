@@ -21,12 +21,13 @@ from novita_gpu.contract import Outcome, View, answer_of, encode
 from novita_gpu.control.commands import Caller
 from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Refused
 from novita_gpu.store.base import Answer, Claim, Claimed, StoreError
+from novita_gpu.store.idempotency import Claims
 
 log = observe.logger(__name__)
 
 Act = Callable[[Caller], Awaitable[Answered]]
-# An answer with one of these says nothing of the request itself, so the key may be tried again.
-NOT_KEPT = frozenset({401, 403, 429})
+# An answer with one of these, or one to try again, says nothing of the request itself: the key stays free.
+NOT_KEPT = frozenset({401, 403})
 
 
 async def wish(request: Request[Any, Any, Any], act: Callable[[Caller], Awaitable[Outcome]]) -> ASGIResponse:
@@ -47,10 +48,35 @@ async def once(request: Request[Any, Any, Any], act: Act) -> ASGIResponse:
     claim = await _claim(request, desk)
     if claim is None:
         return _response(await act(caller_of(request)))
-    found = await desk.parts.store.claims.claim(claim)
+
+    async def run() -> Answered:
+        try:
+            return await act(caller_of(request, claim))
+        except Exception as error:
+            return answered(error, request_id=ids_of(request.scope).request, now=desk.parts.now())
+
+    return _response(await first_or_again(desk.parts.store.claims, claim, run))
+
+
+async def first_or_again(claims: Claims, claim: Claim, run: Callable[[], Awaitable[Answered]]) -> Answered:
+    """What `run` answers for the first who asks with this key, stored; for all others that answer again.
+
+    A refusal is an answer too. Raises `Conflicting` while the first is running and `Refused` for another body.
+    """
+    found = await claims.claim(claim)
     if found.outcome != "ours":
         return _known(found)
-    return _response(await _kept(request, desk, claim, act))
+    answer = await run()
+    if answer.kept:
+        return answer
+    try:
+        if answer.retryable or answer.status >= 500 or answer.status in NOT_KEPT:
+            await claims.release(claim)
+        else:
+            await claims.keep(claim, Answer(status=answer.status, body=answer.body))
+    except StoreError as error:
+        log.warning("idempotency.not_kept", error=str(error))  # the mark ends by itself
+    return answer
 
 
 async def _claim(request: Request[Any, Any, Any], desk: Desk) -> Claim | None:
@@ -74,7 +100,7 @@ def _fingerprint(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def _known(found: Claimed) -> ASGIResponse:
+def _known(found: Claimed) -> Answered:
     if found.outcome == "busy":
         raise Conflicting(
             "IDEMPOTENCY_IN_PROGRESS",
@@ -83,27 +109,9 @@ def _known(found: Claimed) -> ASGIResponse:
         )
     if found.answer is None:
         raise Refused("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was sent with another body.")
-    again = {"idempotency-replayed": "true"}
-    return _response(Answered(status=found.answer.status, body=found.answer.body, headers=again))
-
-
-async def _kept(request: Request[Any, Any, Any], desk: Desk, claim: Claim, act: Act) -> Answered:
-    """The answer, stored for the next who asks with this key; a refusal is an answer too."""
-    try:
-        answer = await act(caller_of(request, claim))
-    except Exception as error:
-        answer = answered(error, request_id=ids_of(request.scope).request, now=desk.parts.now())
-    if answer.kept:
-        return answer
-    claims = desk.parts.store.claims
-    try:
-        if answer.status >= 500 or answer.status in NOT_KEPT:
-            await claims.release(claim)
-        else:
-            await claims.keep(claim, Answer(status=answer.status, body=answer.body))
-    except StoreError as error:
-        log.warning("idempotency.not_kept", error=str(error))  # the mark ends by itself
-    return answer
+    return Answered(
+        status=found.answer.status, body=found.answer.body, headers={"idempotency-replayed": "true"}, kept=True
+    )
 
 
 def plain(view: View, status: int = 200) -> Answered:

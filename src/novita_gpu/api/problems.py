@@ -81,12 +81,16 @@ _HUNG_UP = "client disconnected prematurely"
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """A finished answer. `kept`: it is stored already for its Idempotency-Key."""
+    """A finished answer. `kept`: it is stored already for its Idempotency-Key.
+
+    `retryable`: the same request may succeed later, so this is no answer to keep.
+    """
 
     status: int
     body: bytes
     headers: Mapping[str, str]
     kept: bool = False
+    retryable: bool = False
 
 
 def problem_of(error: Exception) -> Problem:
@@ -145,7 +149,7 @@ def answered(error: Exception, *, request_id: str, now: datetime) -> Answered:
         retryable=True if retryable else None,
         retry_after=pause or None,
     )
-    return Answered(status=code, body=encode(envelope), headers=_headers(problem, error, pause))
+    return Answered(status=code, body=encode(envelope), headers=_headers(problem, error, pause), retryable=retryable)
 
 
 def _headers(problem: Problem, error: Exception, pause: timedelta | None) -> dict[str, str]:
