@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")
     launch_timeout_minutes: Minutes = Field(30, description="From accepted to running.")
     not_ready_stop_minutes: Minutes = Field(60, description="A machine that runs and never answers is stopped.")
+    orphan_policy: Literal["report", "delete"] = Field(
+        "report", description="What becomes of machines of ours that no living instance has."
+    )
+    orphan_grace_minutes: Minutes = Field(30, description="An orphan younger than this is never removed.")
     auto_stop_enabled: bool = Field(True, description="Stop instances without a heartbeat.")
     auto_stop_idle_minutes: Minutes = Field(20, description="How long without one.")
 

@@ -22,6 +22,7 @@ from novita_gpu.cloud.base import MUTATION_TIMEOUT
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control.admission import admin_hash, hashed
+from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
@@ -32,9 +33,11 @@ from novita_gpu.control.order import Orders
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
+from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
 from novita_gpu.domain.instance import AutoStop
+from novita_gpu.domain.orphans import OrphanPolicy
 from novita_gpu.egress import Networks, check_url, guarded_session
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
@@ -184,6 +187,18 @@ async def _built(
         stretch=novita.budget.looking_interval,
         now=utc_now,
         new_id=new_id,
+        policy=_policy(settings),
+    )
+    sync = Sync(
+        store=store,
+        cloud=cloud,
+        sweep=sweep,
+        adoption=Adoption(store, cloud, catalogue, journal, deployment=deployment, now=utc_now, new_id=new_id),
+        bell=work,
+        policy=_policy(settings),
+        deployment=deployment,
+        look_soon=settings.moving,
+        now=utc_now,
     )
     sender = await _sender(settings, store, private)
     stack.push_async_callback(sender.aclose)
@@ -227,6 +242,7 @@ async def _built(
     app = build_app(
         Parts(
             commands=commands,
+            sync=sync,
             store=store,
             cloud=cloud,
             keyring=AdminKeyring(key_hash),
@@ -286,6 +302,9 @@ def _policy(settings: Settings) -> Policy:
         settle=timedelta(seconds=settings.create_settle_seconds),
         launch_timeout=timedelta(minutes=settings.launch_timeout_minutes),
         not_ready_stop=timedelta(minutes=settings.not_ready_stop_minutes),
+        orphans=OrphanPolicy(
+            delete=settings.orphan_policy == "delete", grace=timedelta(minutes=settings.orphan_grace_minutes)
+        ),
     )
 
 

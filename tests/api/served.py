@@ -24,11 +24,15 @@ from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings
 from novita_gpu.cloud.simulator.app import Running, running
 from novita_gpu.contract import HealthView, ServicesView, time_text
+from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.order import Orders
+from novita_gpu.control.sweep import Sweep
+from novita_gpu.control.sync import Sync
+from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
@@ -201,11 +205,38 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
             look_soon=timedelta(seconds=1),
         )
 
+        policy = Policy()
+        sweep = Sweep(
+            store=store,
+            cloud=cloud,
+            bell=bell,
+            deployment="dep1",
+            account="account",
+            moving=timedelta(seconds=1),
+            resting=timedelta(seconds=60),
+            stretch=lambda _, wanted: wanted,
+            now=now,
+            new_id=new_id,
+            policy=policy,
+        )
+        sync = Sync(
+            store=store,
+            cloud=cloud,
+            sweep=sweep,
+            adoption=Adoption(store, cloud, catalogue, journal, deployment="dep1", now=now, new_id=new_id),
+            bell=bell,
+            policy=policy,
+            deployment="dep1",
+            look_soon=timedelta(seconds=1),
+            now=now,
+        )
+
         async def look() -> None:
             await bell.look(now())
 
         built: dict[str, Any] = {
             "commands": commands,
+            "sync": sync,
             "store": store,
             "cloud": cloud,
             "keyring": Ring(),

@@ -32,6 +32,7 @@ SCOPES = {
     ("POST", "/api/instances/delete"): Scope.ADMIN,
     ("PUT", "/api/instances/{id}/last-used"): Scope.OPERATE,
     ("POST", "/api/instances/stop-all"): Scope.ADMIN,
+    ("POST", "/api/instances/sync"): Scope.ADMIN,
     ("GET", "/api/events"): Scope.READ,
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.process import ask, begin, ended, type_in
-from tests.client.plane import KEY, Plane, Said, instance, problem, serving
+from tests.client.plane import AT, INS, KEY, Plane, Said, instance, problem, serving
 
 
 async def test_list_shows_a_table_and_json(tmp_path: Path) -> None:
@@ -238,3 +238,46 @@ async def test_nobody_there(tmp_path: Path) -> None:
     told = await type_in(tmp_path, "list", "--json", "--url", "http://127.0.0.1:1")
     assert (told.code, told.error["code"]) == (3, "NOT_REACHABLE")
     assert "connection refused" in told.error["message"]
+
+
+SYNCED = {
+    "novitaInstances": 7,
+    "localInstances": 5,
+    "adopted": 1,
+    "updated": 0,
+    "closed": 2,
+    "missing": 0,
+    "orphans": [
+        {
+            "novitaInstanceId": "00aa11bb22cc33dd",
+            "name": "[red]lost",
+            "since": AT,
+            "usdPerHour": "0.3500",
+            "heldBack": "it is younger than 30 minutes",
+        }
+    ],
+    "lookalikes": [{"novitaInstanceId": "11aa11bb22cc33dd", "name": "clone", "since": AT}],
+    "orphansRemoved": 0,
+    "adoptions": [{"novitaInstanceId": "22aa11bb22cc33dd", "instanceId": INS, "name": "box"}],
+    "confirmedGone": [],
+    "errors": [{"code": "INSTANCE_NOT_FOUND", "message": "It is not listed.", "novitaInstanceId": "ff"}],
+    "durationMs": 12.5,
+    "dryRun": False,
+}
+
+
+async def test_sync_shows_what_was_found_and_sends_what_was_asked(tmp_path: Path) -> None:
+    async with serving() as plane:
+        plane.tell("POST /api/instances/sync", Said(body=SYNCED))
+        words = ["sync", "--adopt", "a", "--adopt", "b", "--remove-orphans", "--confirm-gone", "--dry-run"]
+        shown = await ask(tmp_path, plane.url, *words)
+        as_json = await ask(tmp_path, plane.url, "sync", "--json")
+    asked, plainly = (seen.body for seen in plane.seen)
+    assert asked == {"dryRun": True, "adopt": ["a", "b"], "removeOrphans": True, "confirmGone": True}
+    assert plainly == {}
+    assert shown.code == 0
+    for line in ("orphan 00aa11bb22cc33dd [red]lost $0.3500/h younger", "lookalike 11aa11bb22cc33dd clone", "closed 2"):
+        assert any(all(word in row for word in line.split()) for row in shown.out.splitlines()), line
+    assert "22aa11bb22cc33dd as box" in shown.out
+    assert "INSTANCE_NOT_FOUND ff: It is not listed." in shown.out
+    assert as_json.json == SYNCED

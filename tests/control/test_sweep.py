@@ -1,82 +1,17 @@
 """One listing for all: when it is made, whom it rings, and what it does not believe."""
 
-from collections.abc import AsyncGenerator
-from datetime import timedelta
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Listing
-from novita_gpu.cloud.novita import Novita
-from novita_gpu.cloud.simulator import SimulatorSettings, Timing, running
-from novita_gpu.cloud.simulator.app import Running
 from novita_gpu.control.bell import NextLook
-from novita_gpu.control.sweep import Sweep, is_mass_absence, owner_of
+from novita_gpu.control.sweep import is_mass_absence
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import CloudId, InstanceId, Machine, Record, Wish
-from novita_gpu.store import Store
-from novita_gpu.store.base import Change
-from tests.api.served import Rung
+from tests.control.scene import Scene
 from tests.domain.given import OFFER, T0, at, attempt, launched, new, row
 
 pytest_plugins = ("tests.valkey",)
-
-MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
-
-
-class Scene:
-    """A store, a simulated cloud, a bell that is only heard, and a clock turned by hand."""
-
-    def __init__(self, store: Store, simulator: Running) -> None:
-        self.store, self.simulator, self.bell = store, simulator, Rung()
-        self.now = T0
-        self._ids = 0
-        self.cloud = Novita("sim-key", root=simulator.root, calls_per_minute=0, now=lambda: self.now)
-        self.sweep = self.with_key("key-1")
-
-    def with_key(self, account: str) -> Sweep:
-        return Sweep(
-            store=self.store,
-            cloud=self.cloud,
-            bell=self.bell,
-            deployment="dep1",
-            account=account,
-            moving=MOVING,
-            resting=RESTING,
-            stretch=self.cloud.budget.looking_interval,
-            now=lambda: self.now,
-            new_id=self.new_id,
-        )
-
-    def new_id(self, prefix: str) -> str:
-        self._ids += 1
-        return f"{prefix}_{self._ids}"
-
-    def machine(self, name: str, marker: str) -> CloudId:
-        envs = [{"key": "NOVITA_GPU_MARKER", "value": marker}]
-        order = {"name": name, "productId": "4090.16c62g", "gpuNum": 1, "rootfsSize": 60, "kind": "gpu", "envs": envs}
-        made: Any = self.simulator.control.post("console", action="create", body={**order, "imageUrl": "ubuntu"})
-        return CloudId(made["id"])
-
-    def listings(self) -> int:
-        answer: Any = self.simulator.control.get("calls", op="list")
-        return len(answer["calls"])
-
-    async def keep(self, record: Record) -> Record:
-        return await self.store.records.commit(Change(before=None, after=record))
-
-    async def events(self) -> list[EventType]:
-        return [event.type for event in await self.store.events.read(0, 100)]
-
-
-@pytest.fixture
-async def scene(store: Store) -> AsyncGenerator[Scene]:
-    async with running(SimulatorSettings(timing=Timing.instant(), rate=0)) as simulator:
-        it = Scene(store, simulator)
-        await store.view.load()
-        yield it
-        await it.cloud.close()
 
 
 async def test_a_listing_comes_fast_while_something_moves_and_slowly_at_rest(scene: Scene) -> None:
@@ -160,8 +95,7 @@ async def test_a_page_that_cannot_be_read_makes_no_absence(scene: Scene) -> None
 async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene: Scene) -> None:
     """T5"""
     for number in range(4):
-        machine = Machine(id=CloudId(f"{number:016x}"), offer=OFFER, attempt=1, adopted_at=at(-400), ran=True)
-        await scene.keep(launched(id=InstanceId(f"ins_{number}"), name=f"n{number}", machine=machine))
+        await scene.lost(number)
     for second in (0, 2, 4):
         scene.now = at(second)
         await scene.sweep.sweep(asked=True)
@@ -217,11 +151,3 @@ def test_three_or_more_and_over_half_is_mass(known: str, seen: str, mass: bool) 
 def test_what_we_delete_ourselves_is_no_mass_absence() -> None:
     records = [replace(with_machine(name), wants=Wish.DELETED) for name in "abcd"]
     assert not is_mass_absence(listed(), records)
-
-
-@pytest.mark.parametrize(
-    ("marker", "owner"),
-    [("dep1/abc/1", "ins_abc"), ("dep2/abc/1", None), ("dep1/abc", None), ("", None), ("dep1abc1", None)],
-)
-def test_a_marker_names_its_instance_within_its_deployment(marker: str, owner: str | None) -> None:
-    assert owner_of(marker, "dep1") == owner

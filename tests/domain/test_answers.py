@@ -63,6 +63,13 @@ def test_a_second_machine_is_not_taken_for_ours() -> None:
     assert create_answered(launched(), 1, reply(Meaning.DONE, machine=TWIN)).record == launched()
 
 
+@pytest.mark.parametrize("state", [AttemptState.RELEASED, AttemptState.TAKEN_IN])
+@pytest.mark.parametrize("meaning", [Meaning.DONE, Meaning.REJECTED, Meaning.LATER])
+def test_a_late_answer_takes_nothing_back_that_another_record_has(state: AttemptState, meaning: Meaning) -> None:
+    let_go = new(wants=Wish.DELETED, deleted_at=at(90), attempts=(attempt(state=state, machine=MACHINE),))
+    assert create_answered(let_go, 1, reply(meaning, machine=MACHINE)).record == let_go
+
+
 @pytest.mark.parametrize(
     ("meaning", "refusal"),
     [
@@ -105,6 +112,16 @@ def test_pauses_grow_and_heed_retry_after() -> None:
     assert pauses == [2, 4, 8, 16, 32, 60, 60]
     asked = create_answered(OPEN, 1, reply(Meaning.LATER, 0, retry_after=timedelta(seconds=90))).record
     assert asked.run.not_before == at(90)
+
+
+def test_an_answer_of_a_process_that_slept_does_not_bring_back_what_is_closed() -> None:
+    """Its machine was adopted by its marker, deleted, and the record closed meanwhile."""
+    known = attempt(state=AttemptState.ADOPTED, machine=MACHINE)
+    closed = replace(OPEN, attempts=(known,), wants=Wish.DELETED, deleted_at=at(90))
+    assert create_answered(closed, 1, reply(Meaning.DONE, 200, machine=MACHINE)).record == closed
+    settled_ = replace(closed, attempts=(attempt(state=AttemptState.SETTLED),))
+    told = create_answered(settled_, 1, reply(Meaning.DONE, 200, machine=MACHINE)).record
+    assert (told.machine, told.attempts[0].machine) == (None, MACHINE)
 
 
 def test_an_answered_start_counts_looks_from_its_answer() -> None:

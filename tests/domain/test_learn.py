@@ -122,6 +122,27 @@ def test_not_found_within_five_minutes_of_create_is_lag() -> None:
     assert learned(ready(), got(301, None)).record.missing_at == at(301)
 
 
+def test_a_young_machine_that_was_seen_and_sent_a_delete_does_not_lag_any_more() -> None:
+    """N7: a delete without an answer; five minutes of full-speed listings tell nothing that two looks do not."""
+    lost = mutation(MutationKind.DELETE, 100, answered_at=None)
+    deleting = ready(wants=Wish.DELETED, mutation=lost, seen=Seen(at=at(90), status="running"))
+    missing = learned(deleting, got(140, None)).record
+    assert (missing.missing_at, missing.deleted_at) == (at(140), None)
+    assert learned(missing, listing(151)).record.deleted_at == at(151)
+
+
+def test_a_young_machine_that_was_never_seen_or_whose_delete_was_refused_may_lag() -> None:
+    """N7"""
+    refused = mutation(MutationKind.DELETE, 100, refused=True)
+    seen = Seen(at=at(90), status="running")
+    for given in (
+        {"mutation": refused, "seen": seen},
+        {"mutation": mutation(MutationKind.DELETE, 100, answered_at=None), "seen": None},
+    ):
+        record = learned(ready(wants=Wish.DELETED, **given), got(140, None)).record
+        assert record.missing_at is None
+
+
 @pytest.mark.parametrize(
     ("seconds", "complete", "closes"), [(410.9, True, False), (411, False, False), (411, True, True)]
 )

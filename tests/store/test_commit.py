@@ -13,6 +13,7 @@ from novita_gpu.store.base import (
     Change,
     Claim,
     ClaimLost,
+    HadAlready,
     InUse,
     NameTaken,
     NotRunning,
@@ -123,9 +124,20 @@ async def test_a_machine_leads_to_the_record_that_has_it_now(store: Store) -> No
 
 async def test_a_machine_of_another_record_is_not_taken_from_it(store: Store) -> None:
     first = await store.records.commit(creation(new_record(machine=machine("m1"))))
-    second = await store.records.commit(creation(new_record(machine=machine("m1"))))
+    second = await store.records.commit(creation(new_record()))
+    await store.records.commit(Change(before=second, after=replace(second, machine=machine("m1"))))
     await store.records.commit(Change(before=first, after=replace(first, machine=None)))
     assert await store.records.id_of_machine(CloudId("m1")) == second.id
+
+
+async def test_n17_of_two_who_take_in_one_machine_one_has_it(store: Store) -> None:
+    first = await store.records.commit(creation(new_record("one", machine=machine("m1"))))
+    with pytest.raises(HadAlready) as refused:
+        await store.records.commit(creation(new_record("other", machine=machine("m1"))))
+    assert refused.value.owner == first.id
+    await store.records.commit(closing(first))
+    again = await store.records.commit(creation(new_record("other", machine=machine("m1"))))
+    assert await store.records.id_of_machine(CloudId("m1")) == again.id
 
 
 async def test_a_record_is_found_by_id_machine_and_name(store: Store) -> None:

@@ -54,3 +54,20 @@ async def test_a_lock_that_ended_is_not_taken_from_its_next_owner(store: Store) 
 async def test_no_lock_outlives_an_hour(store: Store) -> None:
     async with store.facts.lock("sync", "one", timedelta(days=9)):
         assert 0 < await store.wire.ttl_ms(store.keys.lock("sync")) <= 3_600_000
+
+
+async def test_of_a_ration_each_has_its_place_until_the_span_is_over(store: Store) -> None:
+    async def asks(member: str, seconds: float) -> bool:
+        return await store.facts.ration("removals", member, at_most=2, within=MINUTE, now=after(seconds))
+
+    assert [await asks(member, 0) for member in ("a", "b", "c")] == [True, True, False]
+    assert [await asks(member, 30) for member in ("a", "c")] == [True, False]
+    assert await store.facts.rationed("removals", within=MINUTE, now=after(30)) == ["a", "b"]
+    assert [await asks(member, 60) for member in ("c", "d", "a")] == [True, True, False]
+
+
+async def test_a_ration_holds_for_all_who_ask_at_once(store: Store) -> None:
+    asked = (
+        store.facts.ration("removals", f"m{number}", at_most=3, within=MINUTE, now=after(0)) for number in range(20)
+    )
+    assert sum(await asyncio.gather(*asked)) == 3

@@ -12,7 +12,7 @@ from novita_gpu.api.edge import Edge, ids_of
 from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
-from novita_gpu.api.routes import documents, events, health, instances, lists, waiting, wishes
+from novita_gpu.api.routes import documents, events, health, instances, lists, sync, waiting, wishes
 from novita_gpu.contract import encode
 
 # Above the largest create by a wide margin: 100 environment entries of 4 kB are 450 kB.
@@ -20,6 +20,7 @@ MAX_BODY = 1024 * 1024
 ROUTES = (
     *instances.ROUTES,
     *lists.ROUTES,
+    *sync.ROUTES,
     *wishes.ROUTES,
     *waiting.ROUTES,
     *events.ROUTES,

@@ -16,6 +16,7 @@ from novita_gpu.cloud.base import Cloud
 from novita_gpu.contract import HealthView
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
+from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.instance import Record
 from novita_gpu.store import Store
@@ -31,6 +32,7 @@ class Parts:
     """
 
     commands: Commands
+    sync: Sync
     store: Store
     cloud: Cloud
     keyring: Keyring

@@ -61,7 +61,9 @@ async def once(request: Request[Any, Any, Any], act: Act) -> ASGIResponse:
 async def first_or_again(claims: Claims, claim: Claim, run: Callable[[], Awaitable[Answered]]) -> Answered:
     """What `run` answers for the first who asks with this key, stored; for all others that answer again.
 
-    A refusal is an answer too. Raises `Conflicting` while the first is running and `Refused` for another body.
+    A refusal is an answer too. Nothing is answered that is not kept: what `run` commits is kept with the commit, and an
+    answer without effect that could not be kept is not given. Raises `Conflicting` while another one with this key is
+    running or has taken over, `Refused` for another body, and as the store does.
     """
     found = await claims.claim(claim)
     if found.outcome != "ours":
@@ -69,14 +71,19 @@ async def first_or_again(claims: Claims, claim: Claim, run: Callable[[], Awaitab
     answer = await run()
     if answer.kept:
         return answer
-    try:
-        if answer.retryable or answer.status >= 500 or answer.status in NOT_KEPT:
-            await claims.release(claim)
-        else:
-            await claims.keep(claim, Answer(status=answer.status, body=answer.body))
-    except StoreError as error:
-        log.warning("idempotency.not_kept", error=str(error))  # the mark ends by itself
+    if answer.retryable or answer.status >= 500 or answer.status in NOT_KEPT:
+        await _released(claims, claim)
+        return answer
+    if not await claims.keep(claim, Answer(status=answer.status, body=answer.body)):
+        raise _busy("Another request with this Idempotency-Key has taken over; ask again for its answer.")
     return answer
+
+
+async def _released(claims: Claims, claim: Claim) -> None:
+    try:
+        await claims.release(claim)
+    except StoreError as error:
+        log.warning("idempotency.not_released", error=str(error))  # the mark ends by itself
 
 
 async def _claim(request: Request[Any, Any, Any], desk: Desk) -> Claim | None:
@@ -102,16 +109,16 @@ def _fingerprint(body: bytes) -> str:
 
 def _known(found: Claimed) -> Answered:
     if found.outcome == "busy":
-        raise Conflicting(
-            "IDEMPOTENCY_IN_PROGRESS",
-            "The first request with this Idempotency-Key is still running.",
-            retry_after=timedelta(milliseconds=max(1, found.retry_after_ms)),
-        )
+        raise _busy("The first request with this Idempotency-Key is still running.", found.retry_after_ms)
     if found.answer is None:
         raise Refused("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was sent with another body.")
     return Answered(
         status=found.answer.status, body=found.answer.body, headers={"idempotency-replayed": "true"}, kept=True
     )
+
+
+def _busy(message: str, retry_after_ms: int = 1000) -> Conflicting:
+    return Conflicting("IDEMPOTENCY_IN_PROGRESS", message, retry_after=timedelta(milliseconds=max(1, retry_after_ms)))
 
 
 def plain(view: View, status: int = 200) -> Answered:

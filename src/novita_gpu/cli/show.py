@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novita_gpu.client import Accepted, Event, Instance, InstanceList
+from novita_gpu.client.answers import Orphan, Synced
 
 COLOURS = {
     "ready": "green",
@@ -178,6 +179,48 @@ def accepted(answer: Accepted) -> RenderableType:
     if answer.estimated_ready_time:
         text.append(f"  ready in about {span(answer.estimated_ready_time - now())}")
     return text
+
+
+def synced(answer: Synced) -> RenderableType:
+    """What was found, then each machine that nobody has, and what went wrong."""
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in _found(answer):
+        lines.add_row(Text(name, style="dim"), Text(str(value)))
+    shown: list[RenderableType] = [lines]
+    unclaimed = [("orphan", one) for one in answer.orphans] + [("lookalike", one) for one in answer.lookalikes]
+    if unclaimed:
+        shown.append(_unclaimed(unclaimed))
+    for fault in answer.errors:
+        about = f" {fault.novita_instance_id}" if fault.novita_instance_id else ""
+        shown.append(Text(f"{fault.code}{about}: {fault.message}", style="red"))
+    if answer.dry_run:
+        shown.append(Text("Nothing was written: this was a dry run.", style="dim"))
+    return Group(*shown)
+
+
+def _found(answer: Synced) -> Iterator[tuple[str, str | int]]:
+    yield "in the cloud", answer.novita_instances
+    yield "instances", answer.local_instances
+    yield "adopted", answer.adopted
+    yield "updated", answer.updated
+    yield "closed", answer.closed
+    yield "missing", answer.missing
+    yield "orphans", len(answer.orphans)
+    yield "orphans removed", answer.orphans_removed
+    for one in answer.adoptions:
+        yield "taken in", f"{one.novita_instance_id} as {one.name}"
+    if answer.confirmed_gone:
+        yield "confirmed gone", ", ".join(answer.confirmed_gone)
+
+
+def _unclaimed(rows: list[tuple[str, Orphan]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("NOBODY'S", "CLOUD'S ID", "NAME", "SINCE", "PRICE", "KEPT BECAUSE"):
+        table.add_column(heading, no_wrap=heading != "KEPT BECAUSE")
+    for kind, one in rows:
+        told = (one.novita_instance_id, one.name, moment(one.since), usd(one.usd_per_hour, "/h"))
+        table.add_row(kind, *map(Text, told), Text(one.held_back or NONE))
+    return table
 
 
 def event(one: Event) -> Text:

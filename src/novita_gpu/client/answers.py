@@ -169,25 +169,44 @@ class Bulk(Answer, frozen=True, kw_only=True):
 
 
 class Orphan(Part, frozen=True, kw_only=True):
-    """A machine of ours in the cloud that no living record has."""
+    """A machine of ours in the cloud that no living record has. `held_back`: why it is not removed."""
 
     novita_instance_id: str = ""
     name: str = ""
     since: datetime | None = None
     usd_per_hour: Decimal | None = None
+    held_back: str | None = None
+
+
+class Adopted(Part, frozen=True, kw_only=True):
+    """A machine that was taken in; without an id of ours in a dry run."""
+
+    novita_instance_id: str = ""
+    instance_id: str | None = None
+    name: str = ""
+
+
+class SyncFault(Part, frozen=True, kw_only=True):
+    code: str = ""
+    message: str = ""
+    novita_instance_id: str | None = None
 
 
 class Synced(Answer, frozen=True, kw_only=True):
-    """What a comparison with the cloud found. Counts or lists are kept as they were answered."""
+    """What a comparison with the cloud found. `lookalikes` bear half of a marker of ours and are never touched."""
 
-    novita_instances: Any = None
-    local_instances: Any = None
-    adopted: Any = None
-    updated: Any = None
-    closed: Any = None
+    novita_instances: int = 0
+    local_instances: int = 0
+    adopted: int = 0
+    updated: int = 0
+    closed: int = 0
+    missing: int = 0
     orphans: tuple[Orphan, ...] = ()
-    orphans_removed: Any = None
-    errors: Any = None
+    lookalikes: tuple[Orphan, ...] = ()
+    orphans_removed: int = 0
+    adoptions: tuple[Adopted, ...] = ()
+    confirmed_gone: tuple[str, ...] = ()
+    errors: tuple[SyncFault, ...] = ()
     duration_ms: float = 0
     dry_run: bool = False
 

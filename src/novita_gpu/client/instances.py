@@ -251,7 +251,7 @@ class InstanceCalls:
         return await self._transport.answer(call, Bulk)
 
     async def sync(self, **options: Unpack[SyncOptions]) -> Synced:
-        """Compare with the cloud now."""
+        """Compare with the cloud now: what came, changed and went, and what bills for nobody."""
         return await self._transport.answer(self._post(f"{INSTANCES}/sync", to_wire(options)), Synced)
 
     async def migration_status(self) -> dict[str, Any]:

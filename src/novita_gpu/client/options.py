@@ -103,6 +103,8 @@ class ListFilters(TypedDict, total=False):
 
 
 class SyncOptions(TypedDict, total=False):
+    """`adopt` holds ids of the cloud."""
+
     dry_run: bool
     adopt: Sequence[str]
     remove_orphans: bool

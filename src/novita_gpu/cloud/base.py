@@ -67,10 +67,15 @@ class Ambiguous(CloudError): ...
 
 
 class Detail(Value, frozen=True, kw_only=True):
-    """A machine as a single get shows it, with what is needed to connect."""
+    """A machine as a single get shows it, with what is needed to connect, and what it was made with."""
 
     row: Row
     connection: Connection
+    ports: tuple[Port, ...] = ()
+    envs: tuple[Env, ...] = ()  # all but ours
+    command: str = ""
+    entrypoint: str = ""
+    image_auth_id: str = ""
 
 
 class Listing(Value, frozen=True, kw_only=True):

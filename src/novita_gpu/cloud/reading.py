@@ -1,6 +1,6 @@
 """From the cloud's objects to the values of the seam, and from an order to the body of a create."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from math import ceil
@@ -88,7 +88,24 @@ def read_detail(fields: Fields, began_at: datetime, lexicon: Lexicon) -> Detail:
         jupyter=_address(fields.inner("connectComponentJupyter")),
         web_terminal=_address(fields.inner("connectComponentWebTerminal")),
     )
-    return Detail(row=read_row(fields, began_at, lexicon), connection=connection)
+    envs = (Env(key=entry.text("key"), value=entry.text("value")) for entry in fields.each("envs"))
+    return Detail(
+        row=read_row(fields, began_at, lexicon),
+        connection=connection,
+        ports=tuple(_ports(fields)),
+        envs=tuple(env for env in envs if env.key and env.key != MARKER_ENV),
+        command=fields.text("command"),
+        entrypoint=fields.text("entrypoint"),
+        image_auth_id=fields.text("imageAuthId"),
+    )
+
+
+def _ports(fields: Fields) -> Iterator[Port]:
+    """What it exposes, with or without an address by now."""
+    for mapping in fields.each("portMappings"):
+        number, kind = mapping.whole("port"), mapping.text("type")
+        if number and kind in PORT_TYPES:
+            yield Port(port=number, type="http" if kind == "http" else "tcp")
 
 
 def _port_mappings(fields: Fields) -> list[PortMapping]:

@@ -32,6 +32,7 @@ from novita_gpu.contract.requests import (
     WishBody,
     WishByName,
 )
+from novita_gpu.contract.sync import AdoptedView, SyncFault, SyncReport, SyncRequest, UnclaimedView
 from novita_gpu.contract.views import (
     Accepted,
     BulkRow,
@@ -52,6 +53,7 @@ from novita_gpu.contract.views import (
 __all__ = [
     "ROUTE_WORDS",
     "Accepted",
+    "AdoptedView",
     "AutoStopRequest",
     "BulkRow",
     "BulkView",
@@ -84,9 +86,13 @@ __all__ = [
     "StartByName",
     "StartInstance",
     "StopAll",
+    "SyncFault",
+    "SyncReport",
+    "SyncRequest",
     "SyncView",
     "TimelineQuery",
     "TimingView",
+    "UnclaimedView",
     "Unreadable",
     "UpstreamView",
     "View",

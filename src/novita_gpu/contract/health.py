@@ -1,6 +1,8 @@
 """Health (section 2.9): verdicts for everybody, figures for who has a key."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from novita_gpu.contract.fields import Time
 from novita_gpu.contract.views import View
@@ -34,6 +36,7 @@ class RedisView(View, frozen=True, kw_only=True):
 class SyncView(View, frozen=True, kw_only=True):
     last_sync: Time | None = None
     is_locked: bool
+    orphans: Annotated[int, Meta(description="Machines with a marker of ours that no living instance has.")] = 0
 
 
 class UpstreamView(View, frozen=True, kw_only=True):

@@ -288,7 +288,8 @@ def _error(record: Record) -> ErrorView | None:
 
 
 def _price(offer: Offer | None) -> str | None:
-    return offer and usd_text(offer.usd_per_hour)
+    """None also for a machine that was taken in and whose price nobody knows."""
+    return usd_text(offer.usd_per_hour) if offer and offer.usd_per_hour else None
 
 
 def _cost(record: Record, until: datetime) -> str:

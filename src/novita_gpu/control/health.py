@@ -17,6 +17,7 @@ from novita_gpu.contract import (
 )
 from novita_gpu.contract.health import Verdict
 from novita_gpu.control.launch import HELD_FACT
+from novita_gpu.control.ledger import Ledger
 from novita_gpu.domain.instance import Value
 from novita_gpu.domain.look import SweepMark
 from novita_gpu.store import Store
@@ -46,6 +47,7 @@ class Checks(Value, frozen=True, kw_only=True):
     store_ms: float = 0
     mark: SweepMark | None = None
     held: str | None = None  # why the cloud sells us nothing
+    orphans: int = 0
 
 
 class Health:
@@ -63,6 +65,7 @@ class Health:
         self._mode: Literal["redis", "embedded"] = mode
         self._version, self._now, self._began = version, now, now()
         self._checks = Checks(at=self._began, store="not checked yet")
+        self._ledger = Ledger(store)
 
     async def watch(self) -> None:
         """Checks for ever."""
@@ -76,11 +79,12 @@ class Health:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 mark = await self._store.looks.mark()
                 held = await self._store.facts.fact(HELD_FACT)
+                orphans = sum(not one.lookalike for one in await self._ledger.known())
         except (StoreError, TimeoutError) as fault:
             self._checks = Checks(at=self._now(), store=str(fault) or "no answer")
             return
         elapsed_ms = round((time.perf_counter() - begun) * 1000, 1)
-        self._checks = Checks(at=self._now(), store_ms=elapsed_ms, mark=mark, held=held)
+        self._checks = Checks(at=self._now(), store_ms=elapsed_ms, mark=mark, held=held, orphans=orphans)
 
     def view(self, detailed: bool) -> HealthView:
         """The verdicts; with `detailed` also the figures and reasons."""
@@ -136,7 +140,9 @@ class Health:
             **{name: getattr(view, name) for name in ("status", "timestamp", "uptime", "version", "services")},
             dependencies=dependencies,
             redis=RedisView(configured=self._mode == "redis", connected=not checks.store, mode=self._mode),
-            sync=SyncView(last_sync=time_text(mark.ended_at) if mark else None, is_locked=False),
+            sync=SyncView(
+                last_sync=time_text(mark.ended_at) if mark else None, is_locked=False, orphans=checks.orphans
+            ),
             upstream=UpstreamView(
                 circuit=self._upstream.circuit,
                 retry_after_ms=round(retry.total_seconds() * 1000) if retry else None,

@@ -84,7 +84,7 @@ class Launcher:
         return await self._answered(stored, attempt, reply)
 
     def _intent(self, record: Record, offer: Offer, at: datetime) -> Attempt:
-        number = len(record.attempts) + 1
+        number = record.next_attempt
         marker = f"{self._deployment}/{record.id.removeprefix('ins_')}/{number}"
         return Attempt(
             number=number, marker=marker, offer=offer, intent_at=at, deadline=at + SEND_WITHIN + self._mutation_timeout

@@ -10,14 +10,16 @@ from novita_gpu.cloud.base import MUTATION_TIMEOUT, Cloud, CloudError, Detail, L
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
+from novita_gpu.control.ledger import Ledger
 from novita_gpu.control.probe import Prober
 from novita_gpu.control.replies import replied
 from novita_gpu.domain.answers import Reply, adopted, failed, mutation_answered, settled, stopped_by_policy
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.decide import NONE_KNOWN, Policy, decide
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import InstanceId, Mutation, MutationKind, Record, is_moving
 from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.look import Look
+from novita_gpu.domain.orphans import Orphans, Standing, standing
 from novita_gpu.domain.readiness import probed, targets
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
 from novita_gpu.observe import correlate
@@ -54,6 +56,7 @@ class Reconciler:
         self._journal, self._bell, self._policy, self._moving = journal, bell, policy, moving
         self._now, self._new_id = now, new_id
         self._mutation_timeout = mutation_timeout
+        self._ledger = Ledger(store)
 
     async def reconcile(self, instance: InstanceId) -> None:
         """One pass. A record that moved on while it was decided about is decided about anew."""
@@ -71,17 +74,27 @@ class Reconciler:
     async def _pass(self, before: Record) -> tuple[Record, datetime | None]:
         look = await self._store.looks.look(before)
         last_used = await self._store.records.activity(before.id)
+        orphans = await self._orphans(before, look)
         learned = learn(before, look, self._policy.settle)
-        step = self._decide(learned, look, last_used)
+        step = self._decide(learned, look, last_used, orphans)
+        if isinstance(step, Change) and step.orphan and not await self._ledger.may_remove(step.machine, self._now()):
+            step = Rest(reason="an orphan waits: enough were removed this hour")
         if isinstance(step, Inspect) or await self._needs_a_fresh_look(step, learned.record):
             learned, look = await self._inspect(learned)
-            step = self._decide(learned, look, last_used)
+            step = self._decide(learned, look, last_used, orphans)
             if isinstance(step, Inspect):
                 step = Rest(until=self._now() + LOOK_AGAIN, reason=step.reason)
         return await self._do(before, learned, step)
 
-    def _decide(self, learned: Learned, look: Look | None, last_used: datetime | None) -> Step:
-        return decide(learned.record, look, self._now(), self._policy, last_used=last_used)
+    def _decide(self, learned: Learned, look: Look | None, last_used: datetime | None, orphans: Orphans) -> Step:
+        return decide(learned.record, look, self._now(), self._policy, last_used=last_used, orphans=orphans)
+
+    async def _orphans(self, record: Record, look: Look | None) -> Orphans:
+        """Asked for only where one of them may be this record's."""
+        rows = look.marked if look else ()
+        if any(standing(record, row) is Standing.ORPHAN for row in rows):
+            return await self._ledger.orphans()
+        return NONE_KNOWN
 
     async def _do(self, before: Record, learned: Learned, step: Step) -> tuple[Record, datetime | None]:
         """The record as written, and when the next pass is due."""
@@ -159,8 +172,7 @@ class Reconciler:
         mutation = self._intent(learned.record, step)
         field = "twin_removal" if step.twin else "mutation"
         intended = replace(learned.record, **{field: mutation})
-        notes = [Note(type=EventType.TWIN_FOUND, reason=f"{step.machine}: {step.reason}")] if step.twin else []
-        stored = await self._write(before, _plus(learned, intended, *notes), mutation.deadline)
+        stored = await self._write(before, _plus(learned, intended, *_told_of(step)), mutation.deadline)
         reply = await self._call(step)
         log.info("mutation.answered", kind=step.kind, meaning=reply.meaning, reason=step.reason)
         written = await self._journal.fact(
@@ -244,6 +256,14 @@ def _plus(learned: Learned, record: Record, *notes: Note) -> Learned:
 
 def _joined(first: Learned, second: Learned) -> Learned:
     return Learned(record=second.record, notes=(*first.notes, *second.notes))
+
+
+def _told_of(step: Change) -> tuple[Note, ...]:
+    """What is done to a machine that is not the record's own is told with the intent, an orphan's removal once."""
+    if not step.twin or (step.orphan and step.tries > 1):
+        return ()
+    type_ = EventType.ORPHAN_REMOVED if step.orphan else EventType.TWIN_FOUND
+    return (Note(type=type_, reason=f"{step.machine}: {step.reason}"),)
 
 
 def _connected(record: Record, detail: Detail) -> Record:

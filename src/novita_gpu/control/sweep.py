@@ -2,18 +2,21 @@
 something new. It decides nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.control.bell import Bell, NextLook
+from novita_gpu.control.ledger import Ledger
+from novita_gpu.domain.compare import Listed, is_news, listed
+from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish, is_moving
+from novita_gpu.domain.instance import CloudId, Record, Value, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, Note
 from novita_gpu.domain.look import Row, SweepMark
+from novita_gpu.domain.orphans import CLAIMS, Orphans, Unclaimed, mark_of, sighted, standing, unclaimed
 from novita_gpu.store import Store
 
 log = structlog.get_logger()
@@ -22,6 +25,23 @@ log = structlog.get_logger()
 MASS = 3
 PAGE = 100
 ACCOUNT = "account"
+NONE: frozenset[CloudId] = frozenset()
+DEFAULT = Policy()
+
+
+class Survey(Value, frozen=True, kw_only=True):
+    """A listing beside all records, with what it lets us believe. Nothing is written yet.
+
+    `orphans` counts this listing in; `found` are those that it shows for the first time.
+    """
+
+    listing: Listing
+    records: tuple[Record, ...]
+    doubt: Note | None
+    listed: Listed
+    orphans: Orphans
+    known: tuple[Unclaimed, ...]
+    found: tuple[Unclaimed, ...]
 
 
 class Sweep:
@@ -40,11 +60,13 @@ class Sweep:
         stretch: Callable[[int, timedelta], timedelta],
         now: Callable[[], datetime],
         new_id: Callable[[str], str],
+        policy: Policy = DEFAULT,
     ) -> None:
         self._store, self._cloud, self._bell, self._deployment = store, cloud, bell, deployment
         self._moving, self._resting, self._stretch = moving, resting, stretch
-        self._now, self._new_id = now, new_id
+        self._now, self._new_id, self._policy = now, new_id, policy
         self._account, self._is_known_account = account, False
+        self._ledger = Ledger(store)
 
     async def sweep(self, *, asked: bool) -> NextLook | None:
         """Look at everything once. Answers when the next look is due; None if another listing has seen to this one.
@@ -64,22 +86,42 @@ class Sweep:
         except CloudError as error:
             log.warning("sweep.failed", error=error.message)
             return NextLook(at=self._now() + max(self._moving, error.retry_after or self._moving))
-        records = self._store.view.all()
-        mark = await self._publish(listing, records, before)
-        for record_id in _news(listing, records, trusted=mark.trusted, now=self._now()):
-            await self._bell.ring(record_id)
-        await self._report_orphans(listing.rows, {r.id for r in records})
+        mark = await self.take_in(await self.survey(listing), before)
         return NextLook(at=mark.next_at)
 
     def _earliest(self, before: SweepMark) -> datetime:
         """Listings follow each other no faster than this, however many ask."""
         return before.began_at + self._stretch(pages(before.total), self._moving) * 0.9
 
-    async def _publish(self, listing: Listing, records: Sequence[Record], before: SweepMark | None) -> SweepMark:
-        doubt = await self._doubt(listing, records)
-        if doubt and (before is None or before.trusted):
-            await self._tell(doubt)
-        wanted = self._moving if any(is_moving(r) for r in records) else self._resting
+    async def survey(self, listing: Listing, confirmed: Collection[CloudId] | None = None) -> Survey:
+        """Reads only. `confirmed`: what is absent by an operator's word, else what was confirmed before."""
+        records = tuple(self._store.view.all())
+        doubt = await self._doubt(listing, records, confirmed)
+        whole = listing.complete and doubt is None
+        index = listed(listing.rows, listing.began_at, whole=whole)
+        known, orphans, found = await self._unclaimed(listing, records, whole=whole)
+        return Survey(
+            listing=listing, records=records, doubt=doubt, listed=index, orphans=orphans, known=known, found=found
+        )
+
+    async def take_in(self, survey: Survey, before: SweepMark | None) -> SweepMark:
+        """Publishes it, rings whoever it tells news of, and tells once of machines that nobody has."""
+        mark = await self._publish(survey, before)
+        now = self._now()
+        for record in survey.records:
+            overdue = record.due is not None and record.due <= now
+            if overdue or is_news(record, survey.listed.look(record), now, self._policy, survey.orphans):
+                await self._bell.ring(record.id)
+        return mark
+
+    async def _publish(self, survey: Survey, before: SweepMark | None) -> SweepMark:
+        listing, doubt = survey.listing, survey.doubt
+        if doubt is None:
+            await self._keep_account()
+        elif before is None or before.trusted:
+            log.error("sweep.doubt", reason=doubt.reason)
+            await self._tell(doubt.type, f"{doubt.reason}; no instance is closed for it")
+        wanted = self._moving if any(is_moving(r) for r in survey.records) else self._resting
         interval = self._stretch(pages(listing.total), wanted)
         mark = SweepMark(
             began_at=listing.began_at,
@@ -91,108 +133,108 @@ class Sweep:
             interval_s=interval.total_seconds(),
             fault=listing.fault or (doubt.reason if doubt else ""),
         )
-        await self._store.looks.publish(listing.rows, mark)
+        if await self._store.looks.publish(listing.rows, mark):
+            await self._remember(survey)
         return mark
 
-    async def _doubt(self, listing: Listing, records: Sequence[Record]) -> Note | None:
+    async def _doubt(
+        self, listing: Listing, records: Sequence[Record], confirmed: Collection[CloudId] | None
+    ) -> Note | None:
         """Why absence in this listing is not believed; None if it may be."""
-        if not await self._is_our_account(listing, records):
+        if confirmed is None and not await self._is_our_account(listing, records):
             reason = "the API key has changed and the cloud lists none of our machines: it may be another account's"
             return Note(type=EventType.ACCOUNT_CHANGED, reason=reason)
-        if is_mass_absence(listing, records):
-            reason = f"the cloud lists {listing.total} machines and most of ours are not among them"
-            return Note(type=EventType.MASS_ABSENCE, reason=reason)
-        return None
+        if not is_mass_absence(listing, records):
+            return None
+        believed = await self._ledger.confirmed(self._now()) if confirmed is None else confirmed
+        if not is_mass_absence(listing, records, believed):
+            return None
+        reason = f"the cloud lists {listing.total} machines and most of ours are not among them"
+        return Note(type=EventType.MASS_ABSENCE, reason=reason)
 
     async def _is_our_account(self, listing: Listing, records: Iterable[Record]) -> bool:
         """A new key is taken for the same account's once it shows a machine of ours, or when there is none to miss."""
         if self._is_known_account:
             return True
-        kept = await self._store.facts.first(ACCOUNT, self._account)
+        kept = await self._store.facts.fact(ACCOUNT)
         ours = {record.machine.id for record in records if record.machine}
-        if kept != self._account and ours and not any(row.id in ours for row in listing.rows):
-            return False
-        await self._store.facts.put(ACCOUNT, self._account)
-        self._is_known_account = True
-        return True
+        return kept in {None, self._account} or not ours or any(row.id in ours for row in listing.rows)
 
-    async def _tell(self, doubt: Note) -> None:
-        log.error("sweep.doubt", reason=doubt.reason)
-        await self._store.events.append(self._event(doubt.type, f"{doubt.reason}; no instance is closed for it"))
+    async def _keep_account(self) -> None:
+        if not self._is_known_account:
+            await self._store.facts.put(ACCOUNT, self._account)
+            self._is_known_account = True
 
-    async def _report_orphans(self, rows: Iterable[Row], known: set[InstanceId]) -> None:
-        """A machine with our deployment's marker and no record is told of once."""
-        for row in rows:
-            owner = owner_of(row.marker, self._deployment)
-            if owner is None or owner in known or await self._store.records.load(owner):
-                continue
-            told = self._new_id("orphan")
-            if await self._store.facts.first(f"orphan:{row.id}", told) == told:
-                log.warning("orphan.found", machine=row.id, name=row.name)
-                await self._store.events.append(self._event(EventType.ORPHAN_FOUND, f"{row.id} {row.name}"))
+    async def confirm_gone(self, machines: Collection[CloudId], actor: str) -> None:
+        """The absence of these is believed for a while, and this key's account is taken for ours."""
+        await self._ledger.confirm(machines, self._now())
+        await self._keep_account()
+        reason = f"{len(machines)} missing machines may be closed: {', '.join(sorted(machines))}"
+        await self._tell(EventType.GONE_CONFIRMED, reason, actor=actor)
 
-    def _event(self, type_: EventType, reason: str) -> Event:
-        return Event(id=self._new_id("evt"), type=type_, at=self._now(), actor="sync", reason=reason)
+    async def _unclaimed(
+        self, listing: Listing, records: Sequence[Record], *, whole: bool
+    ) -> tuple[tuple[Unclaimed, ...], Orphans, tuple[Unclaimed, ...]]:
+        """Machines that nobody has: as they were known, as they are known now, and the new ones among these."""
+        known = await self._ledger.known()
+        shown = list(unclaimed(listing.rows, records, self._deployment))
+        if not known and not shown:
+            return (), Orphans(), ()
+        before = Orphans(known=known, incarnation=await self._ledger.incarnation())
+        before_ids = {one.id for one in known}
+        shown = [(row, half) for row, half in shown if half or row.id in before_ids or not await self._is_had(row)]
+        after = sighted(before, shown, {row.id for row in listing.rows}, listing.began_at, whole=whole)
+        return known, after, tuple(one for one in after.known if one.id not in before_ids)
+
+    async def _is_had(self, row: Row) -> bool:
+        """By a record that the view does not show yet."""
+        mark, records = mark_of(row.marker, self._deployment), self._store.records
+        owner = await records.load(mark.owner) if mark else None
+        if owner and standing(owner, row) in CLAIMS:
+            return True
+        holder = await records.id_of_machine(row.id)
+        record = await records.load(holder) if holder else None
+        return record is not None and record.deleted_at is None
+
+    async def _remember(self, survey: Survey) -> None:
+        """Told first: a crash in between tells it again, as the same event."""
+        for one in survey.found:
+            event_id = await self._store.facts.first(f"told:{one.id}", self._new_id("evt"))
+            log.warning("orphan.found", machine=one.id, name=one.name, lookalike=one.lookalike)
+            type_ = EventType.LOOKALIKE_FOUND if one.lookalike else EventType.ORPHAN_FOUND
+            await self._tell(type_, f"{one.id} {one.name}", event_id=event_id)
+        after = survey.orphans.known
+        if after != survey.known:
+            for machine in {one.id for one in survey.known} - {one.id for one in after}:
+                await self._store.facts.forget(f"told:{machine}")
+            await self._ledger.write(after)
+
+    async def _tell(self, type_: EventType, reason: str, *, event_id: str = "", actor: str = "sync") -> None:
+        event_id = event_id or self._new_id("evt")
+        await self._store.events.append(Event(id=event_id, type=type_, at=self._now(), actor=actor, reason=reason))
 
 
 def pages(total: int) -> int:
     return total // PAGE + 1
 
 
-def owner_of(marker: str, deployment: str) -> InstanceId | None:
-    """The instance that a marker of this deployment names; None for foreign machines and other deployments'."""
-    parts = marker.split("/")
-    return InstanceId(f"ins_{parts[1]}") if len(parts) == 3 and parts[0] == deployment else None
+def absent(listing: Listing, records: Iterable[Record]) -> frozenset[CloudId]:
+    """Machines of living records that the listing lacks."""
+    return frozenset(r.machine.id for r in records if r.machine) - {row.id for row in listing.rows}
 
 
-def is_mass_absence(listing: Listing, records: Iterable[Record]) -> bool:
+def is_mass_absence(listing: Listing, records: Iterable[Record], confirmed: Collection[CloudId] = NONE) -> bool:
     """Three or more, and over half of all machines that should be there, are missing from a complete listing."""
     if not listing.complete:
         return False
-    listed = {row.id for row in listing.rows}
+    there = {row.id for row in listing.rows}
     expected = [
         r.machine.id
         for r in records
-        if r.machine and r.wants is not Wish.DELETED and listing.began_at - r.machine.adopted_at >= YOUNG
+        if r.machine
+        and r.machine.id not in confirmed
+        and r.wants is not Wish.DELETED
+        and listing.began_at - r.machine.adopted_at >= YOUNG
     ]
-    missing = [m for m in expected if m not in listed]
+    missing = [m for m in expected if m not in there]
     return len(missing) >= MASS and len(missing) * 2 > len(expected)
-
-
-def _news(listing: Listing, records: Iterable[Record], *, trusted: bool, now: datetime) -> Iterator[InstanceId]:
-    """Whoever the listing tells something new about, and whoever is due."""
-    by_id = {row.id: row for row in listing.rows}
-    marked: dict[str, list[CloudId]] = {}
-    for row in listing.rows:
-        if row.marker:
-            marked.setdefault(row.marker, []).append(row.id)
-    absence_tells = listing.complete and trusted
-    for record in records:
-        overdue = record.due is not None and record.due <= now
-        if overdue or _is_news(record, by_id, marked, listing.began_at, absence_tells=absence_tells):
-            yield record.id
-
-
-def _is_news(
-    record: Record,
-    by_id: dict[CloudId, Row],
-    marked: dict[str, list[CloudId]],
-    began_at: datetime,
-    *,
-    absence_tells: bool,
-) -> bool:
-    machine = record.machine.id if record.machine else None
-    if any(i != machine for a in record.attempts for i in marked.get(a.marker, ())):
-        return True  # one to adopt, or a twin
-    if record.open_attempt and absence_tells:
-        return True
-    if record.machine is None:
-        return False
-    row = by_id.get(record.machine.id)
-    if row is None:
-        return absence_tells
-    if record.seen is None or replace(row.seen, at=record.seen.at) != record.seen:
-        return True
-    since = record.looks_count_from
-    # The first look that counts since a mutation tells something even in the same words: a restart is over.
-    return is_moving(record) and since is not None and record.seen.at < since <= began_at

@@ -23,7 +23,7 @@ from novita_gpu.domain.instance import (
     Value,
     Wish,
 )
-from novita_gpu.domain.learn import YOUNG, Learned, Note
+from novita_gpu.domain.learn import Learned, Note, may_lag
 
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=1)
@@ -76,13 +76,20 @@ def create_answered(record: Record, number: int, reply: Reply) -> Learned:
     return _create_refused(record, attempt, reply)
 
 
+_KNOWN = frozenset({AttemptState.ADOPTED, AttemptState.TAKEN_IN, AttemptState.RELEASED})
+
+
 def adopted(record: Record, attempt: Attempt, machine: CloudId, at: datetime) -> Record:
-    """The machine of an attempt is known. If the record has got another one meanwhile, this one is a twin."""
-    if record.machine and record.machine.id != machine:
+    """The machine of an attempt is known. If the record has got another one meanwhile, this one is a twin.
+
+    An answer that comes when the machine has been known and may be gone again tells nothing new; to a closed record
+    it tells only whose the machine is, unless another record has it.
+    """
+    if attempt.state in _KNOWN or (record.machine and record.machine.id != machine):
         return record
     attempt = replace(attempt, state=AttemptState.ADOPTED, machine=machine, answered_at=at, refusal=None, message=None)
     record = record.with_attempt(attempt)
-    if record.machine:
+    if record.machine or record.deleted_at:
         return record
     return replace(
         record,
@@ -146,7 +153,7 @@ def mutation_answered(record: Record, mutation: Mutation, reply: Reply) -> Learn
 
 def _missing(record: Record, at: datetime) -> Record:
     """The cloud does not know the machine: a hint, and none at all while it is young and the cloud may lag."""
-    if record.machine is None or at < record.machine.adopted_at + YOUNG:
+    if record.machine is None or may_lag(record, at):
         return record
     return replace(record, missing_at=record.missing_at or at)
 

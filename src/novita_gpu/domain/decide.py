@@ -5,8 +5,10 @@ absent from the listing → exited unasked → time limit → stop wanted → it
 not ready → rest.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from novita_gpu.domain.idle import stop_due
 from novita_gpu.domain.instance import (
@@ -21,8 +23,9 @@ from novita_gpu.domain.instance import (
     Wish,
     is_down,
 )
-from novita_gpu.domain.learn import YOUNG, counts, settles
+from novita_gpu.domain.learn import YOUNG, counts, may_lag, settles
 from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.orphans import OrphanPolicy, Orphans, Standing, held_back, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
 
@@ -35,6 +38,7 @@ AGAIN_AT_MOST = timedelta(minutes=10)
 EXIT_GRACE = timedelta(seconds=60)
 # Connection details that lacked a port are read again after this.
 READ_AGAIN_AFTER = timedelta(seconds=10)
+NONE_KNOWN = Orphans()
 
 
 class Policy(Value, frozen=True, kw_only=True):
@@ -43,6 +47,7 @@ class Policy(Value, frozen=True, kw_only=True):
     settle: timedelta = timedelta(seconds=20)
     launch_timeout: timedelta = timedelta(minutes=30)
     not_ready_stop: timedelta = timedelta(minutes=60)
+    orphans: OrphanPolicy = OrphanPolicy()
 
 
 class Case(Value, frozen=True, kw_only=True):
@@ -53,13 +58,20 @@ class Case(Value, frozen=True, kw_only=True):
     last_used: datetime | None
     now: datetime
     policy: Policy
+    orphans: Orphans
 
 
 def decide(
-    record: Record, look: Look | None, now: datetime, policy: Policy, *, last_used: datetime | None = None
+    record: Record,
+    look: Look | None,
+    now: datetime,
+    policy: Policy,
+    *,
+    last_used: datetime | None = None,
+    orphans: Orphans = NONE_KNOWN,
 ) -> Step:
     """The step of the first rule that fits. `record` has already learned from `look`."""
-    case = Case(record=record, look=look, last_used=last_used, now=now, policy=policy)
+    case = Case(record=record, look=look, last_used=last_used, now=now, policy=policy, orphans=orphans)
     for rule in _RULES:
         step = rule(case)
         if step is not None:
@@ -68,25 +80,37 @@ def decide(
 
 
 def _twin(case: Case) -> Step | None:
-    """A machine that bears one of our markers and is neither ours nor awaited."""
-    record = case.record
-    for row in _twins(case):
-        attempt = next(a for a in record.attempts if a.marker == row.marker)
-        wanted = record.wants is Wish.RUNNING and not record.failure and not record.deleted_at
-        if wanted and record.machine is None and record.open_attempt is None:
-            return Adopt(attempt=attempt, row=row, reason="a machine of an earlier attempt turned up and none is there")
-        step = _mutate(case, MutationKind.DELETE, row, f"a late machine of attempt {attempt.number} is not wanted")
-        if isinstance(step, Change):
+    """Machines that bear one of its markers and are neither its own nor awaited."""
+    for row in case.look.marked if case.look else ():
+        stands = standing(case.record, row)
+        if row.seen.status in GOING_STATUSES or stands in {None, Standing.OWN, Standing.AWAITED}:
+            continue
+        if is_past(case.record, row):
+            continue
+        step = _orphan(case, row) if stands is Standing.ORPHAN else _unwanted(case, row)
+        if step:
             return step
     return None
 
 
-def _twins(case: Case) -> Iterator[Row]:
-    machine = case.record.machine and case.record.machine.id
-    awaited = case.record.open_attempt and case.record.open_attempt.marker
-    for row in case.look.marked if case.look else ():
-        if row.id != machine and row.marker != awaited and row.seen.status not in GOING_STATUSES:
-            yield row
+def _unwanted(case: Case, row: Row) -> Step | None:
+    """A machine that nobody waits for any more: taken if one is wanted and none was ever there, else deleted."""
+    record = case.record
+    attempt = next(a for a in record.attempts if a.marker == row.marker)
+    wanted = record.wants is Wish.RUNNING and not record.failure and not record.deleted_at
+    none_there = record.machine is None and record.open_attempt is None and attempt.machine is None
+    if wanted and none_there:
+        return Adopt(attempt=attempt, row=row, reason="a machine of an earlier attempt turned up and none is there")
+    step = _mutate(case, MutationKind.DELETE, row, f"a late machine of attempt {attempt.number} is not wanted")
+    return step if isinstance(step, Change) else None
+
+
+def _orphan(case: Case, row: Row) -> Step | None:
+    """Its former machine, which went unasked and is back: removed by the rule for orphans, else left alone."""
+    if not case.look or not case.look.complete or held_back(row, case.orphans, case.policy.orphans, case.now):
+        return None
+    step = _mutate(case, MutationKind.DELETE, row, f"{row.name} has no living record any more")
+    return replace(step, orphan=True) if isinstance(step, Change) else None
 
 
 def _closed(case: Case) -> Step | None:
@@ -138,7 +162,7 @@ def _remove(case: Case, reason: str) -> Step:
     if _is_absent(case):
         if record.missing_at:
             return Rest(reason="not found; a later listing will confirm it")
-        if accepted or going or case.now >= record.machine.adopted_at + YOUNG:
+        if accepted or going or not may_lag(record, case.now):
             return Inspect(reason="to be deleted and no longer listed: is it gone?")
     elif going:
         return Rest(reason="the cloud is removing it")
@@ -180,7 +204,7 @@ def _exited(case: Case) -> Step | None:
 
 def _time_limit(case: Case) -> Step | None:
     record = case.record
-    if record.wants is not Wish.RUNNING or record.failure:
+    if record.wants is not Wish.RUNNING or record.failure or record.run.kind is RunKind.TAKEN_IN:
         return None
     run = record.run
     if run.running_at:
@@ -245,6 +269,8 @@ def _not_running(case: Case) -> Step | None:
         return Rest(until=limit, reason="not seen yet")
     if seen.status == RUNNING_STATUS and run.kind is RunKind.RESTART and run.sent_at is None:
         return _mutate(case, MutationKind.RESTART, None, "restart was asked for")
+    if seen.status == RUNNING_STATUS and not (case.look and case.look.from_get):
+        return Inspect(reason="the listing shows it running, as it did before: does it?")
     if seen.status != EXITED_STATUS:
         return Rest(until=limit, reason=f"the cloud shows it as {seen.status}")
     if run.sent_at and seen.error_state:

@@ -30,7 +30,11 @@ class EventType(StrEnum):
     START_REFUSED = "start.refused"  # its GPU was given away
     READINESS_FAILED = "readiness.failed"  # runs, and has not answered within its time
     CHANGED_OUTSIDE = "cloud.changed_outside"  # somebody else started, stopped or removed it
-    ORPHAN_FOUND = "sync.orphan_found"
+    ORPHAN_FOUND = "sync.orphan_found"  # a machine with our marker that no living record has
+    ORPHAN_REMOVED = "sync.orphan_removed"  # it is being deleted, by the rule for orphans
+    LOOKALIKE_FOUND = "sync.lookalike_found"  # half of a marker of ours: nobody knows whose it is
+    TAKEN_IN = "sync.adopted"  # a machine that was there already has a record now, on request
+    GONE_CONFIRMED = "sync.gone_confirmed"  # an operator says that what is missing is gone
     MASS_ABSENCE = "sync.mass_absence"  # too many gone at once to be believed
     ACCOUNT_CHANGED = "sync.account_changed"  # the key is another's, or was: nothing is closed for being absent
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted

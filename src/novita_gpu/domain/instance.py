@@ -155,6 +155,8 @@ class AttemptState(StrEnum):
     ADOPTED = "adopted"  # its machine is known
     REFUSED = "refused"  # the cloud's answer says that nothing was made
     SETTLED = "settled"  # no answer, and two complete listings without its marker
+    TAKEN_IN = "taken_in"  # no create of ours: its machine was there already and was taken in on request
+    RELEASED = "released"  # what bears its marker is not ours to touch; its number is never given again
 
 
 class Refusal(StrEnum):
@@ -181,6 +183,8 @@ class Attempt(Value, frozen=True, kw_only=True):
     message: str | None = None
     answered_at: datetime | None = None
     absent_at: datetime | None = None  # begin of the first settling listing that lacked its marker
+    gone_at: datetime | None = None  # begin of the look that said so of its machine
+    vanished_at: datetime | None = None  # its machine went though nobody here had asked for that
 
 
 class Machine(Value, frozen=True, kw_only=True):
@@ -236,6 +240,7 @@ class RunKind(StrEnum):
     LAUNCH = "launch"
     START = "start"
     RESTART = "restart"
+    TAKEN_IN = "taken_in"  # ran or came up already when it was taken in: no time limit of ours began it
 
 
 class PortMapping(Value, frozen=True, kw_only=True):
@@ -348,6 +353,11 @@ class Record(Value, frozen=True, kw_only=True):
     @property
     def open_attempt(self) -> Attempt | None:
         return next((a for a in self.attempts if a.state is AttemptState.OPEN), None)
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next attempt. Numbers are never used twice: a marker names one create."""
+        return max((attempt.number for attempt in self.attempts), default=0) + 1
 
     @property
     def offer(self) -> Offer | None:

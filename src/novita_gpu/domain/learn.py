@@ -68,6 +68,19 @@ def counts(record: Record, look: Look) -> bool:
     return (since is None or look.began_at >= since) and (record.seen is None or look.began_at >= record.seen.at)
 
 
+def may_lag(record: Record, at: datetime) -> bool:
+    """Not-found may be the cloud's own delay, right after create.
+
+    Not any more once the machine was seen and a delete that may have had its effect was sent.
+    """
+    assert record.machine
+    last = record.mutation
+    is_sent = last is not None and last.kind is MutationKind.DELETE and (not last.refused or last.tries > 1)
+    if is_sent and last and at >= last.over_at and record.seen:
+        return False
+    return at < record.machine.adopted_at + YOUNG
+
+
 def settles(attempt: Attempt, look: Look, settle: timedelta) -> bool:
     """Absence in this look says something of that attempt."""
     return look.complete and look.began_at >= attempt.deadline + settle
@@ -86,10 +99,11 @@ def _sighting(record: Record, seen: Seen, *, certain: bool) -> Learned:
     """`certain`: from a get. A listing may lag behind, so an exit nobody asked for is not believed from it."""
     if seen.status == GONE_STATUS:
         return _gone(record, seen.at)
-    restarted = _is_asked_to_restart(record) and seen.last_started_at != (record.seen and record.seen.last_started_at)
+    restarted = _is_asked_to_restart(record) and _began_anew(record, seen)
+    believed = certain or _is_believed(record, seen)
     record = replace(record, seen=seen, missing_at=None, bill=_billed(record, seen.status, seen.at))
     if seen.status == RUNNING_STATUS:
-        return Learned(record=_runs(record, seen.at, restarted=restarted))
+        return Learned(record=_runs(record, seen.at, restarted=restarted) if believed else record)
     if seen.status == EXITED_STATUS:
         return _exited(record, seen.at, certain=certain)
     if seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
@@ -109,6 +123,18 @@ def _is_asked_to_restart(record: Record) -> bool:
     """A restart was sent for the present wish. Without an answer a new time of start tells that it came about."""
     sent = record.mutation
     return sent is not None and sent.kind is MutationKind.RESTART and sent.generation == record.generation
+
+
+def _began_anew(record: Record, seen: Seen) -> bool:
+    return seen.last_started_at != (record.seen and record.seen.last_started_at)
+
+
+def _is_believed(record: Record, seen: Seen) -> bool:
+    """A listing that shows it running tells of this run, and is not from before our delete or the run before."""
+    sent = record.mutation
+    if sent and sent.kind is MutationKind.DELETE and not sent.refused:
+        return False
+    return record.run.kind not in {RunKind.START, RunKind.RESTART} or _began_anew(record, seen)
 
 
 def _runs(record: Record, at: datetime, *, restarted: bool) -> Record:
@@ -150,7 +176,7 @@ def _not_found(record: Record, at: datetime) -> Learned:
     accepted = deletion and deletion.kind is MutationKind.DELETE and deletion.answered_at and not deletion.refused
     if accepted or (record.seen and record.seen.status in GOING_STATUSES):
         return _gone(record, at)
-    if at - record.machine.adopted_at < YOUNG:
+    if may_lag(record, at):
         return Learned(record=record)
     return Learned(record=replace(record, missing_at=record.missing_at or at))
 
@@ -165,14 +191,20 @@ def _gone(record: Record, at: datetime) -> Learned:
     """The cloud said that the machine is gone: what that means depends on who wanted it."""
     assert record.machine
     ours = record.mutation is not None and record.mutation.kind is MutationKind.DELETE
-    attempt = next(a for a in record.attempts if a.number == record.machine.attempt)
+    attempt = replace(next(a for a in record.attempts if a.number == record.machine.attempt), gone_at=at)
     record = replace(
-        record, machine=None, seen=None, missing_at=None, mutation=None, bill=_billed(record, GONE_STATUS, at)
+        record.with_attempt(attempt),
+        machine=None,
+        seen=None,
+        missing_at=None,
+        mutation=None,
+        bill=_billed(record, GONE_STATUS, at),
     )
     if record.wants is Wish.DELETED:
         return Learned(record=replace(record, deleted_at=at))
     if not ours:
         reason = "its machine was removed in the cloud"
+        record = record.with_attempt(replace(attempt, vanished_at=at))
         return Learned(
             record=replace(record, wants=Wish.DELETED, deleted_at=at, reason=reason),
             notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),),

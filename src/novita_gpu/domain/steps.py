@@ -52,6 +52,7 @@ class Change(Value, frozen=True, kw_only=True):
     kind: MutationKind
     machine: CloudId
     twin: bool = False  # not its own machine
+    orphan: bool = False  # its own former machine, removed by the rule for orphans
     tries: int = 1
     reason: str
 

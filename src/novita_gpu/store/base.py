@@ -6,6 +6,7 @@ StoreError
 └── Lost            the write was not done, and says why
     ├── Stale       the record has moved on: load it and decide anew
     ├── NameTaken   a living instance has the name
+    ├── HadAlready  a living instance has the machine that a new record was to have
     ├── InUse       a heartbeat came after the one that the stop had weighed
     ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
     └── ClaimLost   the idempotency mark is no longer ours
@@ -15,7 +16,7 @@ from datetime import datetime
 from typing import Literal
 
 from novita_gpu.domain.events import Event
-from novita_gpu.domain.instance import InstanceId, Record, Value
+from novita_gpu.domain.instance import CloudId, InstanceId, Record, Value
 
 
 class StoreError(Exception): ...
@@ -37,6 +38,12 @@ class NameTaken(Lost):
     def __init__(self, name: str, owner: InstanceId) -> None:
         super().__init__(f"{name} is taken by {owner}")
         self.name = name
+        self.owner = owner
+
+
+class HadAlready(Lost):
+    def __init__(self, machine: CloudId, owner: InstanceId) -> None:
+        super().__init__(f"{machine} is the machine of {owner}")
         self.owner = owner
 
 

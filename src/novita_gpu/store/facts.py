@@ -13,6 +13,7 @@ FIRST = Script("first")
 LOCK = Script("lock")
 UNLOCK = Script("unlock")
 REMEMBER = Script("remember")
+RATION = Script("ration")
 LOCKED_AT_MOST = timedelta(hours=1)
 
 
@@ -50,6 +51,20 @@ class Facts:
 
     async def forget_empties(self) -> None:
         await self._wire.delete(self._keys.empties())
+
+    async def ration(self, name: str, member: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
+        """A place for this member among `at_most` in any span of that length, all processes together.
+
+        True also while it still has the one that it was given. `within` is an hour at most.
+        """
+        span = min(within, LOCKED_AT_MOST)
+        words = (member, micros(now), micros(now - span), at_most, millis(span))
+        return bool(await self._wire.number(RATION, (self._keys.ration(name),), words))
+
+    async def rationed(self, name: str, *, within: timedelta, now: datetime) -> list[str]:
+        """The members that have a place now."""
+        since = micros(now - min(within, LOCKED_AT_MOST))
+        return [m.decode() for m in await self._wire.zrange(self._keys.ration(name), f"({since}", "+inf", "BYSCORE")]
 
     @asynccontextmanager
     async def lock(self, name: str, owner: str, ttl: timedelta) -> AsyncGenerator[bool]:

@@ -52,6 +52,7 @@ LIFETIMES = {
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
+    "ration": Lifetime(ttl=timedelta(hours=1), from_start=True, why="each entry ends with its span, an hour at most"),
     "lock": Lifetime(ttl=timedelta(hours=1), from_start=True, why="the holder says how long, an hour at most"),
     "rows": Lifetime(why="replaced by the next listing"),
     "markers": Lifetime(why="replaced by the next listing"),
@@ -163,6 +164,10 @@ class Keys(Value, frozen=True):
     def empties(self) -> str:
         """Sorted set of offers remembered as empty by the end of the memory."""
         return self._of("empties")
+
+    def ration(self, name: str) -> str:
+        """Sorted set of who has had a place by the time at which it was given."""
+        return self._of("ration", name)
 
     def lock(self, name: str) -> str:
         """The owner of a lock."""

@@ -1,12 +1,13 @@
 """What the last listings say of the cloud's machines, shared by all who decide, so that one look answers for all."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from novita_gpu.domain.instance import CloudId, Record
 from novita_gpu.domain.look import Look, Row, SweepMark
+from novita_gpu.domain.orphans import bears
 from novita_gpu.store.keys import Keys
 from novita_gpu.store.stored import encode, instant, mark_of, micros, row_of
 from novita_gpu.store.wire import Script, Wire, Word
@@ -66,7 +67,7 @@ class Looks:
     async def look(self, record: Record) -> Look | None:
         """What is known of one instance, in one round trip; None before the first listing."""
         machine = record.machine.id if record.machine else ""
-        markers = [attempt.marker for attempt in record.attempts]
+        markers = [attempt.marker for attempt in record.attempts if attempt.marker]
         answer = await self._wire.table(LOOK, self._keys, (machine, *markers))
         (document, complete_at), own, marked = answer
         if not document:
@@ -86,28 +87,6 @@ class Looks:
         complete_at = (await self._wire.hmget(self._keys[2], "complete_at"))[0]
         stored = await self._wire.hgetall(self._keys[0])
         return [_row(stored[machine], complete_at) for machine in sorted(stored)]
-
-    async def half_matching(self, markers: Collection[str] = ()) -> list[Row]:
-        """Machines with a marker in the environment or one of `markers` in the name, but not both the same.
-
-        To be reported and never touched: nobody knows whose they are.
-        """
-        return [row for row in await self.rows() if _matches_half(row, markers)]
-
-
-def bears(row: Row, marker: str) -> bool:
-    """The machine has this marker in its environment and in its name."""
-    return row.marker == marker and _named(row, marker)
-
-
-def _named(row: Row, marker: str) -> bool:
-    return row.name.endswith("-" + marker.replace("/", "-"))
-
-
-def _matches_half(row: Row, markers: Iterable[str]) -> bool:
-    if row.marker:
-        return not bears(row, row.marker)
-    return any(_named(row, marker) for marker in markers)
 
 
 def _markers(row: Row) -> tuple[str, ...]:

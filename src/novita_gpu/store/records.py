@@ -7,7 +7,17 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish
-from novita_gpu.store.base import Change, ClaimLost, Delivery, InUse, NameTaken, NotRunning, Stale, StoreError
+from novita_gpu.store.base import (
+    Change,
+    ClaimLost,
+    Delivery,
+    HadAlready,
+    InUse,
+    NameTaken,
+    NotRunning,
+    Stale,
+    StoreError,
+)
 from novita_gpu.store.feed import FEED_CAP
 from novita_gpu.store.keys import ANSWERED_FOR, CLOSED_FOR, Keys
 from novita_gpu.store.stored import delivery_document, encode, instant, micros, millis, record_document, record_of
@@ -87,7 +97,7 @@ class Records:
         return int(await self._wire.get(self._keys.sequence()) or 0)
 
     async def commit(self, change: Change) -> Record:
-        """The record as stored. Raises `Stale`, `NameTaken`, `InUse` or `ClaimLost` with nothing written."""
+        """As stored. Raises `Stale`, `NameTaken`, `HadAlready`, `InUse` or `ClaimLost` with nothing written."""
         keys, words = self._commit_words(change, change.id or self._new_id())
         verdict, *facts = await self._wire.verdict(COMMIT, keys, words)
         if verdict != b"done":
@@ -193,6 +203,8 @@ def _refusal(verdict: bytes, facts: Sequence[bytes], change: Change) -> StoreErr
     record = change.after
     if verdict == b"name":
         return NameTaken(record.name, InstanceId(facts[0].decode()))
+    if verdict == b"machine" and record.machine:
+        return HadAlready(record.machine.id, InstanceId(facts[0].decode()))
     if verdict == b"used":
         return InUse(f"{record.id} was used after the stop was decided")
     if verdict == b"claim":

@@ -33,6 +33,12 @@ local owner = redis.call('GET', name)
 if not is_closed and owner and owner ~= id then
   return { 'name', owner }
 end
+if expected == 0 and has_machine then
+  local holder = redis.call('GET', machine)
+  if holder and redis.call('SISMEMBER', living, holder) == 1 then
+    return { 'machine', holder }
+  end
+end
 if weighed ~= '' then
   local last = redis.call('GET', activity)
   if last and tonumber(last) > tonumber(weighed) then
