@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test chaos check fix docs lock
+.PHONY: install demo run test prove chaos check fix docs lock
 
 install: .venv/installed
 
@@ -38,9 +38,13 @@ test: install
 	@sh tests/system.sh
 	@pytest -n $(PYTEST_WORKERS) tests $(ARGS)
 
-# Killed in the midst of fifty creates, again and again, at moments that SEED changes.
+# The whole search for a schedule that buys twice or loses something. MINUTES for the part by chance, SEED where it begins.
+prove: install
+	@python -m tests.prove --minutes $${MINUTES:-3} --from $${SEED:-0} $(ARGS)
+
+# Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments.
 chaos: install
-	@ROUNDS=$${ROUNDS:-10} pytest -n 0 -s tests/chaos $(ARGS)
+	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} pytest -n 0 -s tests/chaos $(ARGS)
 
 check: install
 	@ruff check .

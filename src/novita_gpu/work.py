@@ -14,6 +14,7 @@ from typing import Annotated
 
 import structlog
 from docket import ConcurrencyLimit, Docket, Perpetual, Worker
+from redis.exceptions import RedisError
 
 from novita_gpu.control.bell import NextLook
 from novita_gpu.domain.instance import InstanceId
@@ -39,7 +40,10 @@ def with_connections(url: str) -> str:
 
 
 class Work:
-    """The doorbell, and with `running` the worker behind it. Implements `control.bell.Bell`."""
+    """The doorbell, and with `running` the worker behind it. Implements `control.bell.Bell`.
+
+    A ring never fails: what it was for is stored before it is given, so one that is lost costs seconds.
+    """
 
     def __init__(self, url: str, name: str, *, moving: timedelta, redelivery: timedelta = REDELIVERY) -> None:
         self._moving, self._redelivery = moving, redelivery
@@ -66,7 +70,7 @@ class Work:
         async def drain_task(outbox: Annotated[str, ConcurrencyLimit(1)]) -> None:
             due = await drain()
             if due:
-                await self._docket.replace("drain", due, "drain:later")(outbox="webhooks")
+                await _rung("drain:later", self._docket.replace("drain", due, "drain:later")(outbox="webhooks"))
 
         async def look_task(of: Annotated[str, ConcurrencyLimit(1)], asked: bool) -> None:
             following = await sweep(asked)
@@ -91,10 +95,12 @@ class Work:
             self._docket.register(task)
 
     async def ring(self, instance: InstanceId) -> None:
-        await self._docket.replace("reconcile", _now(), f"bell:{instance}")(instance=instance)
+        key = f"bell:{instance}"
+        await _rung(key, self._docket.replace("reconcile", _now(), key)(instance=instance))
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
-        await self._docket.replace("reconcile", at, f"alarm:{instance}")(instance=instance)
+        key = f"alarm:{instance}"
+        await _rung(key, self._docket.replace("reconcile", at, key)(instance=instance))
 
     async def look(self, at: datetime) -> None:
         await self._look(at, asked=True)
@@ -103,11 +109,11 @@ class Work:
         """One task a slot of time, however many ask: who asks for a slot that has one adds nothing."""
         span = self._moving.total_seconds()
         slot = int(at.timestamp() / span) + 1
-        key = f"{'look' if asked else 'due'}:{slot}"
-        await self._docket.add("look", when=datetime.fromtimestamp(slot * span, UTC), key=key)(of="cloud", asked=asked)
+        key, when = f"{'look' if asked else 'due'}:{slot}", datetime.fromtimestamp(slot * span, UTC)
+        await _rung(key, self._docket.add("look", when=when, key=key)(of="cloud", asked=asked))
 
     async def outbox(self) -> None:
-        await self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks")
+        await _rung("drain:now", self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks"))
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["Work"]:
@@ -130,6 +136,14 @@ class Work:
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+async def _rung(key: str, ring: Awaitable[object]) -> None:
+    """The store may have gone since what it is about was stored; the next listing finds what is due."""
+    try:
+        await ring
+    except (RedisError, OSError) as fault:
+        log.warning("ring.lost", ring=key, reason=str(fault))
 
 
 async def _guarded(name: str, subject: str, call: Awaitable[None]) -> None:

@@ -1,6 +1,7 @@
 """What must never happen, by number: the tests that go red if it happens here. Read and held by `test_index`."""
 
-CRASH = "crash/test_one_cut.py::test_cut"
+PROVE = "prove/test_explore.py::test_every_single_cut_and_bad_answer"
+PLANTED = "prove/test_planted.py"
 LOST = "story/test_lost_answers.py"
 LIFE = "story/test_life.py"
 TOGETHER = "story/test_together.py"
@@ -8,16 +9,34 @@ DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain
 HERE = "never/test_never.py"
 
 INDEX: dict[str, tuple[str, ...]] = {
-    "N1": (f"{LOST}::test_one_machine_though_its_create_had_no_usable_answer",),
-    "N2": (CRASH, "chaos/test_kill.py::test_killed_in_the_midst_of_fifty_creates_it_finishes_all_and_buys_none_twice"),
-    "N3": (f"{HERE}::test_n3_an_intent_that_could_not_be_stored_calls_nobody",),
+    "N1": (
+        f"{PLANTED}::test_a_create_retried_blindly",
+        f"{LOST}::test_one_machine_though_its_create_had_no_usable_answer",
+    ),
+    "N2": (PROVE, "chaos/test_kill.py::test_killed_in_the_midst_of_fifty_creates_it_finishes_all_and_buys_none_twice"),
+    "N3": (
+        f"{PLANTED}::test_an_intent_stored_after_the_call",
+        f"{HERE}::test_n3_an_intent_that_could_not_be_stored_calls_nobody",
+    ),
     "N4": (
         "story/test_names.py::test_of_many_requests_for_one_name_at_once_one_is_accepted",
         "story/test_names.py::test_one_key_at_the_same_moment_makes_one_instance",
         "store/test_races.py::test_n4_of_many_creates_of_one_name_one_is_done",
     ),
-    "N5": ("store/test_looks.py::test_n5_only_a_machine_with_both_marks_is_marked",),
+    "N5": (
+        f"{PLANTED}::test_adoption_by_a_fuzzy_name",
+        "store/test_looks.py::test_n5_only_a_machine_with_both_marks_is_marked",
+    ),
+    "N6": (
+        "domain/test_orphans.py::test_each_condition_holds_a_removal_back",
+        "control/test_orphans.py::test_n6_each_missing_condition_holds_a_removal_back",
+        "control/test_orphans.py::test_n6_an_orphan_is_told_of_and_left_alone_by_default",
+        "control/test_orphans.py::test_n6_three_an_hour_are_removed_and_no_more",
+        "story/test_sync.py::test_n6_after_a_lost_store_what_bills_is_found_and_gets_its_instance_back",
+        "story/test_sync.py::test_n6_a_machine_that_is_back_after_it_went_is_told_of_and_kept",
+    ),
     "N7": (
+        f"{PLANTED}::test_a_record_forgotten_before_gone",
         f"{LEARN}::test_gone_needs_a_not_found_and_a_later_complete_listing",
         f"{LEARN}::test_not_found_within_five_minutes_of_create_is_lag",
         f"{LIFE}::test_deleted_is_said_only_once_the_cloud_says_it_is_gone",
@@ -49,17 +68,40 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{DECIDE}::test_a_restarted_machine_is_not_judged_by_the_run_before",
     ),
     "N15": (f"{HERE}::test_n15_what_cannot_be_read_never_stops_anything",),
-    "N17": (f"{TOGETHER}::test_foreign_machines_are_never_touched",),
-    "N18": (f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",),
-    "N24": (f"{LOST}::test_a_delete_while_the_create_is_unanswered_says_deleted_only_when_its_machine_is_gone",),
-    "N25": (f"{HERE}::test_n25_a_process_that_slept_after_its_intent_sends_nothing",),
-    "T2": ("store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",),
+    "N17": (
+        f"{PLANTED}::test_a_marker_cloned_with_another_machines_environment",
+        f"{TOGETHER}::test_foreign_machines_are_never_touched",
+        "control/test_orphans.py::test_n17_one_half_of_a_marker_is_told_of_once_and_never_touched",
+        "control/test_sync.py::test_n17_a_machine_that_was_taken_in_is_not_stopped_by_any_rule_of_ours",
+        "store/test_commit.py::test_n17_of_two_who_take_in_one_machine_one_has_it",
+        "story/test_sync.py::test_n17_a_clone_with_our_environment_is_never_touched",
+    ),
+    "N18": (
+        f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",
+        "control/test_sync.py::test_n18_a_dry_run_says_the_same_and_writes_nothing",
+    ),
+    "N24": (
+        f"{PLANTED}::test_a_delete_while_a_create_is_unanswered",
+        f"{LOST}::test_a_delete_while_the_create_is_unanswered_says_deleted_only_when_its_machine_is_gone",
+    ),
+    "N25": (
+        f"{PLANTED}::test_a_create_sent_by_a_process_that_slept",
+        f"{HERE}::test_n25_a_process_that_slept_after_its_intent_sends_nothing",
+    ),
+    "T2": (
+        f"{PLANTED}::test_the_revision_guard_removed",
+        "store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",
+    ),
     "T3": (f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",),
     "T5": (
+        f"{PLANTED}::test_another_accounts_cloud_taken_for_an_empty_one",
+        f"{PLANTED}::test_a_listing_with_a_missing_page_taken_for_absence",
         "store/test_looks.py::test_t5_a_listing_that_is_not_complete_takes_nothing_away",
         "control/test_sweep.py::test_a_page_that_cannot_be_read_makes_no_absence",
         "control/test_sweep.py::test_most_machines_gone_at_once_is_not_believed_and_told_of_once",
         "control/test_sweep.py::test_a_new_key_is_believed_once_it_shows_a_machine_of_ours",
+        "control/test_sync.py::test_t5_many_gone_at_once_are_closed_after_an_operator_says_so",
+        "control/test_sync.py::test_t5_a_page_that_fails_closes_and_removes_nothing",
     ),
     "T6": (
         "story/test_calls.py::test_only_documented_parameters_are_sent",
@@ -72,7 +114,7 @@ INDEX: dict[str, tuple[str, ...]] = {
     "T9": (
         f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
         "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
-        CRASH,
+        PROVE,
     ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",

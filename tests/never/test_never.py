@@ -10,11 +10,11 @@ from novita_gpu.domain.idle import stop_due
 from novita_gpu.domain.instance import Activity, AutoStop, Status, status
 from novita_gpu.domain.steps import Rest
 from novita_gpu.store.base import Unavailable
-from tests.crash.world import Process, World
 from tests.domain.given import at, ready
 from tests.plane import PRODUCT, Service, eventually
 from tests.valkey import new_prefix
 from tests.webhooks.receiver import Receiver
+from tests.world import Process, World
 
 SECRET = "hunter2-hunter2-hunter2"
 

@@ -2,8 +2,8 @@
 
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import Status, status
-from tests.crash.world import World
 from tests.valkey import new_prefix
+from tests.world import World
 
 
 async def test_a_start_whose_gpu_was_given_away_runs_once_there_is_one_again(valkey_url: str) -> None:

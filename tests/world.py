@@ -3,6 +3,7 @@
 Its doorbell lives in its memory, so a kill loses every ring: what goes on afterwards goes on because of what is stored.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,17 +28,9 @@ from novita_gpu.domain.errors import Conflicting
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import EndpointHealth, HealthCheck, InstanceId, PortMapping, Record, Status, status
-from novita_gpu.store import Store, open_store
-from novita_gpu.store.deliveries import Deliveries
-from novita_gpu.store.events import Events
-from novita_gpu.store.facts import Facts
-from novita_gpu.store.feed import Feed
-from novita_gpu.store.idempotency import Claims
-from novita_gpu.store.keys import Keys
-from novita_gpu.store.looks import Looks
-from novita_gpu.store.records import Records
-from novita_gpu.store.view import View
+from novita_gpu.store import open_store
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
+from tests.prove.replica import store_on
 
 T = TypeVar("T")
 NAME = "trainer"
@@ -172,7 +165,7 @@ class Process:
     def __init__(self, world: "World", blade: Blade) -> None:
         now, new_id = world.now, world.new_id
         self._now = now
-        self.store = store_on(CutWire(world.url, blade), world.prefix, now)
+        self.store = store_on(CutWire(world.url, blade), world.prefix, now, new_id, asyncio.sleep)
         self._novita = Novita(
             "sim-key",
             transport=CutCloud(world.simulator, blade),
@@ -383,21 +376,3 @@ class World:
 
     def audit(self) -> Any:
         return self.simulator.control.get("audit")
-
-
-def store_on(wire: Wire, prefix: str, now: Callable[[], datetime]) -> Store:
-    """The store in one piece, on a given wire."""
-    keys = Keys(prefix)
-    records, feed, facts = Records(wire, keys), Feed(wire, keys), Facts(wire, keys)
-    return Store(
-        keys=keys,
-        wire=wire,
-        records=records,
-        events=Events(wire, keys),
-        deliveries=Deliveries(wire, keys),
-        claims=Claims(wire, keys),
-        facts=facts,
-        looks=Looks(wire, keys),
-        feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=lambda: now().timestamp()),
-    )

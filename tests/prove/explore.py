@@ -1,0 +1,346 @@
+"""One schedule, run to its end: everything wished and everything going wrong, then all faults off and time run on."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from msgspec.structs import replace
+
+from novita_gpu.api.problems import Answered
+from novita_gpu.cloud import simulator as sim
+from novita_gpu.cloud.simulator.refusals import Refused
+from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
+from novita_gpu.domain.instance import CloudId, is_moving
+from novita_gpu.domain.learn import YOUNG
+from novita_gpu.store import Store
+from novita_gpu.work import REDELIVERY
+from tests.prove.doorbell import Doorbell, Job
+from tests.prove.replica import MOVING, MUTATION_TIMEOUT, POLICY, RESTING, Replica, store_on
+from tests.prove.schedule import Hazard, Outside, Schedule, Trouble, Wish
+from tests.prove.seams import Straight, straight_wire
+from tests.prove.turns import Killed, Life, Turn, Turns
+from tests.prove.verdict import Answers, verdict
+from tests.prove.watch import Watch
+
+TIMING = sim.Timing(list_lag_s=1.5, removed_listed_s=3.0, service_s=0.5)
+# Of simulated time, once all faults are off. A machine younger than five minutes that nobody saw going is not believed
+# to be gone, and a launch that got stuck is given up after three.
+PATIENCE_S = 15 * 60.0
+# A schedule that needs more operations goes round in circles.
+MOST_STEPS = 20_000
+# A person asks again this long after a request that was not answered.
+ASKS_AGAIN_S = 1.0
+
+
+@dataclass
+class Outcome:
+    """What came of a schedule. `faults` are broken promises; `names` the operations in their order."""
+
+    faults: list[str]
+    names: list[str]
+    seams: list[str]
+    marks: dict[str, int]  # how many operations had been when a mark was reached
+    met: Counter[Trouble]
+    created: int
+    trace: list[str] = field(default_factory=list[str])
+
+
+class Exploration:
+    """The cloud, the clock, the doorbell and the store outlive every process. A `seams.Scene`."""
+
+    def __init__(self, redis: Straight, prefix: str, schedule: Schedule, *, traced: bool = False) -> None:
+        self.schedule = schedule
+        self.simulator = sim.Simulator(sim.SimulatorSettings(timing=TIMING, rate=0.0))
+        self.turns = Turns(self.now, schedule.order)
+        self.doorbell = Doorbell(self.now, MOVING.total_seconds())
+        self.elsewhere = sim.Simulator(sim.SimulatorSettings(rate=0.0), clock=self.simulator.clock)
+        self.elsewhere_until = 0.0
+        self.clones: set[str] = set()
+        self.told = 0
+        self.mortal: set[str] = set()
+        self.aged_to = self.now()
+        self.out: dict[str, float] = {}
+        self.answers = Answers()
+        self._redis, self._prefix = redis, prefix
+        self._numbers, self._lives = count(1), count(1)
+        self._began = self.now()
+        self.outside: Store = store_on(straight_wire(redis), prefix, self._instant, self.new_id, asyncio.sleep)
+        self.watch = Watch(self.simulator, self.outside.records.load, makes_twins(schedule))
+        self._people = Life("people")
+        self._replicas: list[Replica] = []
+        self._births: list[float] = [self._began] * schedule.replicas
+        self._to_come = sorted((*schedule.wishes, *schedule.outside), key=lambda each: each.at)
+        self._counts: Counter[str] = Counter()
+        self._is_calm = False
+        self._seen_at = self._lasts_until = 0.0
+        self.names: list[str] = []
+        self.seams: list[str] = []
+        self.marks: dict[str, int] = {}
+        self.met: Counter[Trouble] = Counter()
+        self.trace: list[str] | None = [] if traced else None
+
+    def now(self) -> float:
+        return self.simulator.clock.now()
+
+    def _instant(self) -> datetime:
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}_{ulid(self._instant(), next(self._numbers).to_bytes(ENTROPY_BYTES, 'big'))}"
+
+    async def written(self, instance: str) -> None:
+        await self.watch.written(instance)
+
+    async def run(self) -> Outcome:
+        """Raises nothing of what is explored; what broke is in the outcome."""
+        await self._until(self._is_done, PATIENCE_S)
+        self.marks["wished"] = len(self.names)
+        self._calm_down()
+        rested = await self._until(self._is_at_rest, PATIENCE_S)
+        self.marks["rested"] = len(self.names)
+        if not rested:
+            self.watch.faults.append("not at rest")
+        else:
+            await self._one_more_round()
+        if self._people.tasks:
+            self.watch.faults.append("unanswered: somebody asks and asks")
+        self.watch.faults += await verdict(self)
+        await self._end()
+        created = len(self.simulator.core.everything())
+        return Outcome(self.watch.faults, self.names, self.seams, self.marks, self.met, created, self.trace or [])
+
+    def _is_done(self) -> bool:
+        """Everybody is answered, and whatever was to go wrong has, or has nothing left to go wrong with."""
+        if self._to_come or self._people.tasks or self.now() < max(self._lasts_until, self.elsewhere_until):
+            return False
+        return self.met.total() >= sum(hazard.times for hazard in self.schedule.hazards) or self._is_at_rest()
+
+    def _calm_down(self) -> None:
+        """Faults off: what has stopped goes on, who is gone comes back."""
+        self._is_calm = True
+        if self.schedule.outside:  # nobody here knows of it before the usual look, and no young machine is missed
+            self._seen_at = self.now() + (YOUNG + RESTING + MOVING).total_seconds()
+        self.out.clear()
+        self.elsewhere_until = 0.0
+        self.simulator.faults.waiting.clear()
+        for replica in self._replicas:
+            replica.life.wakes_at = 0.0
+            self.doorbell.renew(replica.life)
+
+    def _is_at_rest(self) -> bool:
+        if self._births or self.now() < self._seen_at or self.simulator.next_at() is not None:
+            return False
+        if any(is_moving(record) or record.missing_at for record in self.watch.records.values()):
+            return False
+        return not set(self.watch.unknown()) - self.clones
+
+    async def _one_more_round(self) -> None:
+        """A ring for everybody and a fresh look must find nothing to do."""
+        before = self._mutations()
+        for instance in self.watch.records:
+            self.doorbell.ring(instance)
+        self.doorbell.look(self.now())
+        ends = self.now() + 3 * MOVING.total_seconds()
+        await self._until(lambda: self.now() >= ends, PATIENCE_S)
+        if self._mutations() != before:
+            self.watch.faults.append("not at rest: one more round changed something in the cloud")
+
+    def _mutations(self) -> int:
+        counts = self.simulator.calls.counts
+        return sum(counts.get(op, 0) for op in ("create", "start", "stop", "restart", "migrate", "delete"))
+
+    async def _until(self, is_over: Any, patience_s: float) -> bool:
+        """Goes on until it is over and all stands still. False: it took too long."""
+        ends = self.now() + patience_s
+        while True:
+            await self._begin_what_is_due()
+            due = self.turns.due()
+            if due:
+                await self._step(self.turns.choose(due))
+                if len(self.names) > MOST_STEPS:
+                    return False
+                continue
+            if is_over():
+                return True
+            if self.now() >= ends:
+                return False
+            self._turn_to(min(self._next_at(), ends))
+
+    async def _step(self, turn: Turn) -> None:
+        hazard = self._hazard_of(turn)
+        if self.trace is not None:
+            told = f" !! {hazard.trouble} {hazard.seconds:g}" if hazard else ""
+            at = f"{self.now() - self._began:8.1f}"
+            self.trace.append(f"{len(self.names):5} {at} {turn.life.name:8} {turn.name}{told}")
+        self.names.append(turn.name)
+        self.seams.append(turn.seam)
+        match hazard and hazard.trouble:
+            case Trouble.KILL if hazard:
+                await self._kill(turn.life, hazard.seconds)
+            case Trouble.PAUSE if hazard:
+                turn.life.wakes_at = self.now() + hazard.seconds
+                if hazard.seconds > REDELIVERY.total_seconds():
+                    self.doorbell.lapse(turn.life)
+            case Trouble.JUMP if hazard:
+                self._turn_to(self.now() + hazard.seconds)
+                await self.turns.release(turn, None)
+            case _:
+                await self.turns.release(turn, hazard)
+        self.watch.step()
+
+    def _hazard_of(self, turn: Turn) -> Hazard | None:
+        if self._is_calm or turn.life is self._people:
+            return None
+        number, same = len(self.names), self._counts[turn.name]
+        self._counts[turn.name] += 1
+        for hazard in self.schedule.hazards:
+            now = same if hazard.op else number
+            if hazard.op in {"", turn.name} and hazard.nth <= now < hazard.nth + hazard.times:
+                self.met[hazard.trouble] += 1
+                self._lasts_until = max(self._lasts_until, self.now() + hazard.seconds)
+                return hazard
+        return None
+
+    async def _kill(self, life: Life, seconds: float) -> None:
+        self._replicas = [replica for replica in self._replicas if replica.life is not life]
+        await self.turns.kill(life)
+        self.doorbell.lapse(life)
+        self._births.append(self.now() + seconds)
+
+    async def _begin_what_is_due(self) -> None:
+        now = self.now()
+        for at in [at for at in self._births if at <= now]:
+            self._births.remove(at)
+            self._give_birth()
+        while self._to_come and self._began + self._to_come[0].at <= now:
+            self._begin(self._to_come.pop(0))
+        for replica in self._replicas:
+            if replica.life.wakes_at <= now:
+                self.doorbell.renew(replica.life)
+        for replica in self._working():
+            while job := self.doorbell.take(replica.life):
+                self.turns.spawn(replica.life, self._work(replica, job))
+                self._replicas.append(self._replicas.pop(self._replicas.index(replica)))
+                break
+        await self.turns.quiet()
+
+    def _working(self) -> list[Replica]:
+        return [replica for replica in self._replicas if replica.life.wakes_at <= self.now()]
+
+    def _give_birth(self) -> None:
+        life = Life(f"life {next(self._lives)}")
+        replica = Replica(self, life, self._redis, self._prefix, self.new_id)
+        self._replicas.append(replica)
+        self.turns.spawn(life, self._guarded(replica.store.view.follow()))
+        self.doorbell.look(self.now())  # every process looks when it starts
+
+    def _begin(self, what: Wish | Outside) -> None:
+        if isinstance(what, Wish):
+            self.marks["last wish"] = len(self.names)
+            self.turns.spawn(self._people, self._person(what))
+        else:
+            self._happen(what)
+
+    async def _work(self, replica: Replica, job: Job) -> None:
+        await self._guarded(replica.work(job))
+        self.doorbell.done(replica.life, job)
+
+    async def _guarded(self, run: Any) -> None:
+        """An edge, as in `work`: a pass that breaks is tried again by the next ring."""
+        try:
+            await run
+        except Killed:
+            raise
+        except Exception as error:
+            if self.trace is not None:
+                self.trace.append(f"      broke: {error!r}")
+
+    async def _person(self, wish: Wish) -> None:
+        """Asks until there is an answer, of whichever process is there."""
+        while True:
+            working = self._working()
+            answer = await self._asked(working[0], wish) if working else None
+            if answer and answer.status < 500 and b"IDEMPOTENCY_IN_PROGRESS" not in answer.body:
+                self.answers.given(wish, answer)
+                return
+            if self.trace is not None:
+                self.trace.append(f"      {wish.verb} {wish.name}: {answer.body[:90] if answer else 'no answer'}")
+            await self.turns.take(self._people, "clock", "person", at=self.now() + ASKS_AGAIN_S)
+
+    async def _asked(self, replica: Replica, wish: Wish) -> Answered | None:
+        """None: the process died on it."""
+        reply: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+        async def serve() -> None:
+            try:
+                reply.set_result(await replica.ask(wish))
+            finally:
+                if not reply.done():
+                    reply.cancel()
+
+        self.turns.spawn(replica.life, serve())
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            return None
+
+    def _happen(self, what: Outside) -> None:
+        if what.act == "stick":
+            self.simulator.control.post("stick", status="pulling", creates=1)
+            return
+        if what.act == "elsewhere":
+            self.elsewhere_until = self.now() + what.seconds
+            return
+        record = next((r for r in self.watch.records.values() if r.name == what.name and r.machine), None)
+        if record is None or record.machine is None:
+            return
+        self.answers.meddled.add(record.id)
+        try:
+            if what.act == "clone":
+                self._clone(record.machine.id)
+            elif what.act == "crash":
+                self.simulator.control.post("crash", instanceId=record.machine.id, state="oom", message="out of memory")
+            else:
+                self.simulator.control.post("console", action=what.act, instanceId=record.machine.id)
+        except (LookupError, ValueError, Refused):
+            pass
+
+    def _clone(self, machine: CloudId) -> None:
+        order = self.simulator.core.machines[machine].order
+        self.clones.add(self.simulator.core.create(replace(order, name="a-copy"), self.now()).id)
+
+    def _next_at(self) -> float:
+        """When anything happens next by itself."""
+        now = self.now()
+        times = [turn.next_at() for turn in self.turns.waiting]
+        times += [self._began + self._to_come[0].at] if self._to_come else []
+        times += [self.elsewhere_until, *self._births, self.doorbell.next_at()]
+        upcoming = self.simulator.next_at()
+        return min((at for at in (*times, upcoming or 0.0) if at > now), default=now + 1)
+
+    def _turn_to(self, at: float) -> None:
+        self.simulator.clock.advance(max(0.0, at - self.now()))
+        self.simulator.settle()
+
+    async def _end(self) -> None:
+        for replica in tuple(self._replicas):
+            await self.turns.kill(replica.life)
+        await self.turns.kill(self._people)
+
+
+def makes_twins(schedule: Schedule) -> bool:
+    """The cloud itself makes a second machine, or its listing lags longer than a lost create is waited for."""
+    if any(what.act == "clone" for what in schedule.outside):
+        return True
+    lag = TIMING.list_lag_s
+    for hazard in schedule.hazards:
+        if hazard.trouble is Trouble.TWICE and hazard.op in {"", "create"}:
+            return True
+        if hazard.trouble is Trouble.STALE:
+            lag += hazard.seconds * hazard.times
+        if hazard.trouble is Trouble.LATER:
+            lag += max(0.0, hazard.seconds - MUTATION_TIMEOUT.total_seconds())
+    return lag >= POLICY.settle.total_seconds()

@@ -1,0 +1,193 @@
+"""One life of the service: the real control, cloud client and store, wired on seams that wait for their turn."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from novita_gpu.api.once import first_or_again
+from novita_gpu.api.problems import Answered, answered
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.contract import CreateInstance, Outcome, PatchInstance, StartInstance, WishBody, answer_of
+from novita_gpu.contract.requests import PortRequest
+from novita_gpu.control.catalogue import Catalogue
+from novita_gpu.control.commands import Caller, Commands, Defaults
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.launch import Launcher
+from novita_gpu.control.order import Orders
+from novita_gpu.control.reconcile import Reconciler
+from novita_gpu.control.sweep import Sweep
+from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.store import Store
+from novita_gpu.store.base import Claim
+from novita_gpu.store.deliveries import Deliveries
+from novita_gpu.store.events import Events
+from novita_gpu.store.facts import Facts
+from novita_gpu.store.feed import Feed
+from novita_gpu.store.idempotency import Claims
+from novita_gpu.store.keys import Keys
+from novita_gpu.store.looks import Looks
+from novita_gpu.store.records import Records
+from novita_gpu.store.view import View
+from novita_gpu.store.wire import Wire
+from tests.prove.doorbell import Job
+from tests.prove.schedule import Wish
+from tests.prove.seams import BellSeam, CloudSeam, DoorSeam, Gate, Scene, StoreSeam, Straight
+from tests.prove.turns import Life
+
+DEPLOYMENT = "dep1"
+MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
+MUTATION_TIMEOUT = timedelta(seconds=5)
+POLICY = Policy(settle=timedelta(seconds=4), launch_timeout=timedelta(minutes=3))
+REGIONS = ("AS-SGP-02", "CN-HK-01")
+RECEIVER = "https://receiver.example/hook"
+
+
+class Replica:
+    """What one process has in its memory."""
+
+    def __init__(self, scene: Scene, life: Life, straight: Straight, prefix: str, new_id: Callable[[str], str]) -> None:
+        def now() -> datetime:
+            return datetime.fromtimestamp(scene.now(), UTC)
+
+        self.life, self._scene, self._now, self._new_id = life, scene, now, new_id
+        store_gate, cloud_gate = Gate(scene, life, "store"), Gate(scene, life, "cloud")
+        self.store = store_on(
+            StoreSeam(straight, store_gate), prefix, now, new_id, lambda seconds: store_gate.pause(seconds, "sleep")
+        )
+        self._cloud = Novita(
+            "sim-key",
+            transport=CloudSeam(cloud_gate),
+            calls_per_minute=0,
+            now=now,
+            monotonic=scene.now,
+            sleep=lambda seconds: cloud_gate.pause(seconds, "sleep"),
+            random=Random(1),  # noqa: S311 - the same pauses at each run
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        bell = BellSeam(Gate(scene, life, "bell"))
+        journal = Journal(self.store, bell, new_id, RECEIVER)
+        catalogue = Catalogue(self._cloud, now)
+        launcher = Launcher(
+            self.store,
+            self._cloud,
+            catalogue,
+            journal,
+            deployment=DEPLOYMENT,
+            now=now,
+            monotonic=scene.now,
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        self._reconciler = Reconciler(
+            store=self.store,
+            cloud=self._cloud,
+            launcher=launcher,
+            prober=DoorSeam(Gate(scene, life, "door")),
+            journal=journal,
+            bell=bell,
+            policy=POLICY,
+            moving=MOVING,
+            now=now,
+            new_id=new_id,
+            mutation_timeout=MUTATION_TIMEOUT,
+        )
+        self._sweep = Sweep(
+            store=self.store,
+            cloud=self._cloud,
+            bell=bell,
+            deployment=DEPLOYMENT,
+            account="account",
+            moving=MOVING,
+            resting=RESTING,
+            stretch=lambda _, wanted: wanted,
+            now=now,
+            new_id=new_id,
+        )
+        self._commands = Commands(
+            store=self.store,
+            orders=Orders(catalogue, REGIONS),
+            launcher=launcher,
+            journal=journal,
+            bell=bell,
+            defaults=Defaults(),
+            now=now,
+            new_id=new_id,
+            check_receiver=lambda _: None,
+            look_soon=MOVING,
+        )
+
+    async def work(self, job: Job) -> None:
+        """One job of the doorbell, as `work.Work` does it."""
+        if job.asked is None:
+            await self._reconciler.reconcile(InstanceId(job.subject))
+        else:
+            self._scene.doorbell.follow(await self._sweep.sweep(asked=job.asked))
+
+    async def ask(self, wish: Wish) -> Answered:
+        """One request, as the API serves it. What went wrong is an answer too."""
+        claim = Claim(key=wish.key, fingerprint=f"{wish.verb} {wish.name}", token=self._new_id("clm"))
+        caller = Caller(actor="admin", claim=claim if wish.key else None)
+
+        async def run() -> Answered:
+            try:
+                return await self._act(wish, caller)
+            except Exception as error:
+                return self._refused(error)
+
+        if not wish.key:
+            return await run()
+        try:
+            return await first_or_again(self.store.claims, claim, run)
+        except Exception as error:
+            return self._refused(error)
+
+    def _refused(self, error: Exception) -> Answered:
+        return answered(error, request_id="req", now=self._now())
+
+    async def _act(self, wish: Wish, caller: Caller) -> Answered:
+        commands, name = self._commands, wish.name
+        if wish.verb == "touch":
+            await commands.touch(name, None)
+            return Answered(status=200, body=b"{}", headers={})
+        if wish.verb == "patch":
+            await commands.patch(name, PatchInstance(webhook_url=f"{RECEIVER}/{int(wish.at)}"), caller)
+            return Answered(status=200, body=b"{}", headers={})
+        acts: dict[str, Callable[[], Awaitable[Outcome]]] = {
+            "create": lambda: commands.create(order(name), caller),
+            "start": lambda: commands.start(name, StartInstance(), caller),
+            "stop": lambda: commands.stop(name, WishBody(), caller),
+            "restart": lambda: commands.restart(name, WishBody(), caller),
+            "delete": lambda: commands.delete(name, WishBody(), caller),
+        }
+        outcome = await acts[wish.verb]()
+        status, body = answer_of(outcome)
+        return Answered(status=status, body=body, headers={}, kept=outcome.kept)
+
+
+def order(name: str) -> CreateInstance:
+    ports = (PortRequest(port=80, type="http"),)
+    return CreateInstance(name=name, product_name="RTX 4090 24GB", image_url="ubuntu:22.04", ports=ports)
+
+
+def store_on(
+    wire: Wire,
+    prefix: str,
+    now: Callable[[], datetime],
+    new_id: Callable[[str], str],
+    pause: Callable[[float], Awaitable[None]],
+) -> Store:
+    """The store in one piece, on a given wire."""
+    keys = Keys(prefix)
+    records, feed, facts = Records(wire, keys, lambda: new_id("cmt")), Feed(wire, keys), Facts(wire, keys)
+    return Store(
+        keys=keys,
+        wire=wire,
+        records=records,
+        events=Events(wire, keys),
+        deliveries=Deliveries(wire, keys),
+        claims=Claims(wire, keys),
+        facts=facts,
+        looks=Looks(wire, keys),
+        feed=feed,
+        view=View(records, feed, facts, now=now, monotonic=lambda: now().timestamp(), pause=pause),
+    )

@@ -1,0 +1,64 @@
+"""The parts of the search, each a share of one process: all single cuts and bad answers, all pairs, and by chance."""
+
+from collections.abc import AsyncIterator, Callable
+
+from msgspec.structs import replace
+
+from tests.prove.explore import Outcome
+from tests.prove.rig import Rig
+from tests.prove.schedule import Schedule
+from tests.prove.search import LIVES, PAIRED, Span, by_chance
+from tests.prove.tally import Tally
+
+
+class Share:
+    """Every `of`-th schedule of each part, beginning with number `turn`."""
+
+    def __init__(self, rig: Rig, turn: int = 0, of: int = 1, told: Callable[[Tally], None] = lambda _: None) -> None:
+        self._rig, self._turn, self._of, self._told = rig, turn, of, told
+        self.tally = Tally()
+
+    async def singles(self, *, replicas: int = 1) -> None:
+        """Every cut of every life, and every bad answer in it."""
+        for life, schedule in LIVES.items():
+            span = await self._span(replace(schedule, replicas=replicas))
+            points = {(f"{life} of {replicas}", number) for number in range(span.first, span.last)}
+            self.tally.all_cuts |= points
+            for number, cut in enumerate(span.cut()):
+                if number % self._of == self._turn and (await self.run(cut)).met:
+                    self.tally.cuts.add((f"{life} of {replicas}", cut.hazards[0].nth))
+            for number, spoiled in enumerate(span.spoiled()):
+                if number % self._of == self._turn:
+                    await self.run(spoiled)
+
+    async def pairs(self) -> None:
+        """For create and delete: every bad answer with a kill at each operation after it, and the other way round."""
+        for life in PAIRED:
+            span = await self._span(LIVES[life])
+            firsts = (*span.spoiled(), *span.killed(after=-1))
+            for number, first in enumerate(firsts):
+                if number % self._of == self._turn:
+                    async for second in self._seconds(first):
+                        await self.run(second)
+
+    async def by_chance(self, seeds: range, goes_on: Callable[[], bool] = lambda: True) -> None:
+        for seed in seeds[self._turn :: self._of]:
+            if not goes_on():
+                return
+            await self.run(by_chance(seed))
+
+    async def _seconds(self, first: Schedule) -> AsyncIterator[Schedule]:
+        """The life goes another way after the first trouble: what can be met in it is seen there."""
+        span, at = await self._span(first), first.hazards[0].nth
+        is_kill = first.hazards[0].trouble == "kill"
+        for second in span.spoiled(after=at) if is_kill else span.killed(after=at):
+            yield second
+
+    async def _span(self, schedule: Schedule) -> Span:
+        return Span.of(schedule, await self._rig.run(schedule))
+
+    async def run(self, schedule: Schedule) -> Outcome:
+        outcome = await self._rig.run(schedule)
+        self.tally.add(schedule, outcome)
+        self._told(self.tally)
+        return outcome

@@ -1,0 +1,239 @@
+"""The search finds what it is for: each of these bugs is planted, and a schedule that it breaks is found."""
+
+# pyright: reportPrivateUsage=false
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.cloud.base import Listing
+from novita_gpu.cloud.novita import Novita
+from novita_gpu.control.launch import CAUSE, Launcher
+from novita_gpu.control.sweep import Sweep
+from novita_gpu.domain import compare, decide
+from novita_gpu.domain.answers import Meaning, Reply, create_answered
+from novita_gpu.domain.decide import Case
+from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Offer, Record
+from novita_gpu.domain.learn import Learned
+from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.steps import Close, Step
+from novita_gpu.store import looks
+from novita_gpu.store.base import Change, Stale
+from novita_gpu.store.looks import Looks
+from novita_gpu.store.records import Records
+from novita_gpu.work import Work
+from tests.prove.doorbell import Doorbell, Job
+from tests.prove.rig import Rig
+from tests.prove.scenes import SCENES, hurried, patched_at
+from tests.prove.schedule import Schedule
+from tests.prove.search import LIVES, Span
+from tests.work.adapters import DOORBELLS
+from tests.work.test_doorbell import test_an_alarm_and_a_ring_do_not_swallow_each_other as swallow_each_other
+
+pytest_plugins = ("tests.valkey",)
+
+# Schedules within which each is found.
+AT_MOST = 300
+
+
+async def search(rig: Rig, schedules: AsyncIterator[Schedule] | Iterable[Schedule]) -> list[str]:
+    """What the first schedule that breaks a promise breaks."""
+    tried = 0
+    async for schedule in _each(schedules):
+        tried += 1
+        assert tried <= AT_MOST, "not found"
+        if faults := (await rig.run(schedule)).faults:
+            return faults
+    raise AssertionError(f"not found in {tried} schedules")
+
+
+async def _each(schedules: AsyncIterator[Schedule] | Iterable[Schedule]) -> AsyncGenerator[Schedule]:
+    if isinstance(schedules, Iterable):
+        for schedule in schedules:
+            yield schedule
+    else:
+        async for schedule in schedules:
+            yield schedule
+
+
+async def single(
+    rig: Rig, life: str, which: Callable[[Span], Iterable[Schedule]], replicas: int = 1
+) -> AsyncGenerator[Schedule]:
+    """Every one of a kind in a command's life."""
+    schedule = replace(LIVES[life], replicas=replicas)
+    for each in which(Span.of(schedule, await rig.run(schedule))):
+        yield each
+
+
+def spoiled(span: Span) -> Iterable[Schedule]:
+    return span.spoiled()
+
+
+def cut(span: Span) -> Iterable[Schedule]:
+    return span.cut()
+
+
+async def test_a_create_retried_blindly(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N1"""
+    send = Launcher._send
+
+    async def again(self: Launcher, record: Record, attempt: Attempt, begun: float) -> Reply:
+        reply = await send(self, record, attempt, begun)
+        return await send(self, record, attempt, begun) if reply.meaning is Meaning.UNKNOWN else reply
+
+    monkeypatch.setattr(Launcher, "_send", again)
+    assert "2 machines of one instance at once" in await search(rig, single(rig, "create", spoiled))
+
+
+async def test_an_intent_stored_after_the_call(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N3"""
+
+    async def call_first(self: Launcher, before: Record, learned: Learned, offer: Offer) -> Record:
+        attempt = self._intent(learned.record, offer, self._now())
+        reply = await self._send(learned.record, attempt, self._monotonic())
+        stored = await self._write(before, replace(learned, record=learned.record.with_attempt(attempt)))
+        return await self._answered(stored, attempt, reply)
+
+    monkeypatch.setattr(Launcher, "_attempt", call_first)
+    faults = await search(rig, single(rig, "create", cut))
+    assert any("without a stored intent" in fault for fault in faults)
+
+
+async def test_adoption_by_a_fuzzy_name(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N5"""
+    look = Looks.look
+
+    async def fuzzy(self: Looks, record: Record) -> Look | None:
+        found, attempt = await look(self, record), record.open_attempt
+        if found is None or attempt is None:
+            return found
+        alike = (row for row in await self.rows() if record.name in row.name)
+        return replace(found, marked=tuple(replace(row, marker=attempt.marker) for row in alike))
+
+    monkeypatch.setattr(Looks, "look", fuzzy)
+    assert await search(rig, [SCENES["a name that is part of another one"]])
+
+
+async def test_a_delete_while_a_create_is_unanswered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N24"""
+    rules = [rule for rule in decide._RULES if rule is not decide._open_attempt]
+    monkeypatch.setattr(decide, "_RULES", (*rules, decide._open_attempt))
+    faults = await search(rig, [SCENES["a delete while the create is unanswered"]])
+    assert "a is deleted with a create unanswered" in faults
+
+
+async def test_the_answer_of_a_create_thrown_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record moved on meanwhile, by a change of policy."""
+
+    async def guarded(self: Launcher, stored: Record, attempt: Attempt, reply: Reply) -> Record:
+        learned = create_answered(stored, attempt.number, reply)
+        try:
+            return await self._journal.write(self._journal.change(stored, learned, CAUSE, reply.at))
+        except Stale:
+            return stored
+
+    monkeypatch.setattr(Launcher, "_answered", guarded)
+    faults = await search(rig, (patched_at(1 + number / 50) for number in range(30)))
+    assert any(fault.startswith("thrown away") for fault in faults)
+
+
+async def test_a_create_sent_by_a_process_that_slept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N25"""
+    send, create = Launcher._send, Novita.create
+
+    async def late(self: Launcher, record: Record, attempt: Attempt, begun: float) -> Reply:
+        return await send(self, record, replace(attempt, intent_at=self._now()), begun)
+
+    async def whenever(self: Novita, order: Any, *, send_by: float) -> Any:
+        return await create(self, order, send_by=float("inf"))
+
+    monkeypatch.setattr(Launcher, "_send", late)
+    monkeypatch.setattr(Novita, "create", whenever)
+    assert "2 machines of one instance at once" in await search(rig, single(rig, "create", cut, replicas=2))
+
+
+async def test_a_marker_cloned_with_another_machines_environment(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N17"""
+
+    def by_environment(row: Row, marker: str) -> bool:
+        return row.marker == marker
+
+    monkeypatch.setattr(looks, "bears", by_environment)
+    monkeypatch.setattr(compare, "bears", by_environment)
+    faults = await search(rig, [SCENES["a copy with the same environment"]])
+    assert any(fault.startswith("touched") for fault in faults)
+
+
+async def test_a_record_forgotten_before_gone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N7"""
+
+    def forgetful(case: Case) -> Step | None:
+        last = case.record.mutation
+        sent = last is not None and last.kind is MutationKind.DELETE
+        return Close(reason="delete was sent") if sent and not case.record.deleted_at else None
+
+    unanswered = decide._RULES.index(decide._unanswered)
+    rules = (*decide._RULES[: unanswered + 1], forgetful, *decide._RULES[unanswered + 1 :])
+    monkeypatch.setattr(decide, "_RULES", rules)
+    faults = await search(rig, single(rig, "delete", spoiled))
+    assert any("is deleted and its machine" in fault for fault in faults)
+
+
+async def test_another_accounts_cloud_taken_for_an_empty_one(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T5"""
+
+    async def none(self: Sweep, *_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(Sweep, "_doubt", none)
+    faults = await search(rig, [SCENES["another account's cloud for some minutes"]])
+    assert any(fault.startswith("leaked") for fault in faults)
+
+
+async def test_the_revision_guard_removed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T2"""
+    commit = Records.commit
+
+    async def over(self: Records, change: Change) -> Record:
+        try:
+            return await commit(self, change)
+        except Stale:
+            present = await self.load(change.after.id)
+            return await commit(self, replace(change, before=present))
+
+    monkeypatch.setattr(Records, "commit", over)
+    assert await search(rig, (hurried(order) for order in range(AT_MOST)))
+
+
+async def test_a_listing_with_a_missing_page_taken_for_absence(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T5"""
+    listing = Novita.listing
+
+    async def whole(self: Novita) -> Listing:
+        return replace(await listing(self), complete=True, fault="")
+
+    monkeypatch.setattr(Novita, "listing", whole)
+    faults = await search(rig, [SCENES["listings without their last row while a create is unanswered"]])
+    assert "2 machines of one instance at once" in faults
+
+
+@pytest.mark.parametrize("kind", ["docket on a server", "by hand"])
+@pytest.mark.parametrize("alarm_first", [True, False])
+async def test_alarm_and_bell_on_one_key(
+    kind: str, alarm_first: bool, valkey_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search makes good for a lost ring within seconds, so it is the suite of all doorbells that finds this."""
+
+    async def on_docket(self: Work, instance: InstanceId, at: datetime) -> None:
+        await self._docket.replace("reconcile", at, f"bell:{instance}")(instance=instance)
+
+    def by_hand(self: Doorbell, instance: InstanceId, at: float) -> None:
+        self._due[Job(f"bell:{instance}", instance)] = at
+
+    monkeypatch.setattr(Work, "alarm", on_docket)
+    monkeypatch.setattr(Doorbell, "alarm", by_hand)
+    async with DOORBELLS[kind].open(valkey_url, prefix) as doorbell:
+        with pytest.raises((AssertionError, ValueError)):
+            await swallow_each_other(doorbell, alarm_first)
