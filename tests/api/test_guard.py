@@ -34,6 +34,7 @@ SCOPES = {
     ("POST", "/api/instances/stop-all"): Scope.ADMIN,
     ("POST", "/api/instances/sync"): Scope.ADMIN,
     ("GET", "/api/events"): Scope.READ,
+    ("GET", "/metrics"): Scope.READ,
 }
 
 

@@ -12,7 +12,7 @@ from novita_gpu.api.edge import Edge, ids_of
 from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
-from novita_gpu.api.routes import documents, events, health, instances, lists, sync, waiting, wishes
+from novita_gpu.api.routes import documents, events, health, instances, lists, metrics, sync, waiting, wishes
 from novita_gpu.contract import encode
 
 # Above the largest create by a wide margin: 100 environment entries of 4 kB are 450 kB.
@@ -25,6 +25,7 @@ ROUTES = (
     *waiting.ROUTES,
     *events.ROUTES,
     *health.ROUTES,
+    *metrics.ROUTES,
     *documents.ROUTES,
 )
 
