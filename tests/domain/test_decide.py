@@ -161,6 +161,16 @@ def test_a_stop_that_had_no_answer_and_shows_no_effect_is_repeated_soon() -> Non
     assert again.tries == 2
 
 
+@pytest.mark.parametrize("kind", [MutationKind.STOP, MutationKind.DELETE])
+def test_what_was_refused_a_thousand_times_is_asked_for_again(kind: MutationKind) -> None:
+    """N19: for as long as it takes."""
+    wants = Wish.STOPPED if kind is MutationKind.STOP else Wish.DELETED
+    record = ready(wants=wants, mutation=mutation(kind, 100, refused=True, tries=1000))
+    again = step(record, listing(132, row("running")), 132)
+    assert isinstance(again, Change)
+    assert (again.kind, again.tries) == (kind, 1001)
+
+
 def test_a_deleted_machine_that_nothing_was_seen_of_is_asked_for_before_it_is_deleted_again() -> None:
     """A listing that is not believed must not hold up our own delete."""
     record = deleting(ready(mutation=mutation(MutationKind.DELETE, 100)))

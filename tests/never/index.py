@@ -80,6 +80,10 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",
         "control/test_sync.py::test_n18_a_dry_run_says_the_same_and_writes_nothing",
     ),
+    "N19": (
+        f"{DECIDE}::test_what_was_refused_a_thousand_times_is_asked_for_again",
+        "domain/test_answers.py::test_a_refused_stop_stays_wanted",
+    ),
     "N24": (
         f"{PLANTED}::test_a_delete_while_a_create_is_unanswered",
         f"{LOST}::test_a_delete_while_the_create_is_unanswered_says_deleted_only_when_its_machine_is_gone",

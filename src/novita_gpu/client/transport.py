@@ -52,7 +52,7 @@ class Retry(Part, frozen=True, kw_only=True):
         asked = error.retry_after if isinstance(error, ApiError) else None
         if asked is not None:
             return asked if asked <= self.longest else None
-        return min(self.first * 2 ** (tried - 1) * (1 + jitter), self.longest)
+        return min(self.first * 2 ** min(tried - 1, 20) * (1 + jitter), self.longest)
 
 
 NO_RETRY = Retry(tries=1)

@@ -34,6 +34,7 @@ AGAIN_AFTER = timedelta(seconds=60)
 # By how much sooner when it was refused, or had no answer and shows no effect.
 HASTE = 30
 AGAIN_AT_MOST = timedelta(minutes=10)
+DOUBLINGS = 10  # more than reach the longest; a pause without a bound cannot be told in time
 # How long a start may leave no trace in a listing.
 EXIT_GRACE = timedelta(seconds=60)
 # Connection details that lacked a port are read again after this.
@@ -312,7 +313,8 @@ def _mutate(case: Case, kind: MutationKind, twin: Row | None, reason: str) -> St
     if last is None or (last.kind, last.machine, last.generation) != (kind, machine, case.record.generation):
         return Change(kind=kind, machine=machine, twin=twin is not None, reason=reason)
     accepted = last.answered_at is not None and not last.refused
-    again = last.over_at + min(AGAIN_AFTER * 2 ** (last.tries - 1), AGAIN_AT_MOST) / (1 if accepted else HASTE)
+    pause = min(AGAIN_AFTER * 2 ** min(last.tries - 1, DOUBLINGS), AGAIN_AT_MOST)
+    again = last.over_at + pause / (1 if accepted else HASTE)
     if case.now < again:
         word = "accepted; its effect is awaited" if accepted else "refused or not answered; it is repeated soon"
         return Rest(until=again, reason=f"{kind} was {word}")
