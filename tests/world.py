@@ -27,7 +27,8 @@ from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.errors import Conflicting
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
-from novita_gpu.domain.instance import EndpointHealth, HealthCheck, InstanceId, PortMapping, Record, Status, status
+from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping, Record, Status, status
+from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.store import open_store
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
 from tests.prove.replica import store_on

@@ -21,7 +21,7 @@ from standardwebhooks.webhooks import Webhook
 
 from novita_gpu.contract import time_text
 from novita_gpu.domain.events import Event
-from novita_gpu.domain.instance import Value
+from novita_gpu.domain.value import Value
 from novita_gpu.store.base import Delivery, Stale, StoreError, Try
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

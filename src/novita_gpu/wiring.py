@@ -36,8 +36,8 @@ from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
-from novita_gpu.domain.instance import AutoStop
 from novita_gpu.domain.orphans import OrphanPolicy
+from novita_gpu.domain.spec import AutoStop
 from novita_gpu.egress import Networks, check_url, guarded_session
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from novita_gpu.contract import ROUTE_WORDS, time_text
-from novita_gpu.domain.instance import Bill, CloudId, Env, Record
+from novita_gpu.domain.instance import Bill, CloudId, Record
+from novita_gpu.domain.spec import Env
 from tests.api.served import LEAST, Scope, Served, until
 from tests.domain import given
 

@@ -9,7 +9,7 @@ import msgspec
 from novita_gpu.cloud.base import Order
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate
-from novita_gpu.domain.instance import BillingMode, Env, Port, Spec, Storage, Tool
+from novita_gpu.domain.spec import BillingMode, Env, Port, Spec, Storage, Tool
 
 KEY = "sk_test_0123456789abcdef"
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

@@ -26,7 +26,8 @@ from novita_gpu.cloud.base import (
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.transport import NoAnswer, Request, Response, TooLate
-from novita_gpu.domain.instance import BillingMode, CloudId, Spec
+from novita_gpu.domain.instance import CloudId
+from novita_gpu.domain.spec import BillingMode, Spec
 
 KEY = "sim-key"
 HTTP, IN_PROCESS = "http", "in process"

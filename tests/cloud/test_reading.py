@@ -24,7 +24,8 @@ from novita_gpu.cloud.reading import (
     read_template,
 )
 from novita_gpu.cloud.wire import Fields, Lexicon, decode, parse, region_of, rows_of
-from novita_gpu.domain.instance import Connection, Env, PortMapping
+from novita_gpu.domain.instance import Connection, PortMapping
+from novita_gpu.domain.spec import Env
 
 SPOT_ROW = {
     "id": "00aa11bb22cc33dd",

@@ -16,7 +16,8 @@ from novita_gpu.cloud.base import (
 )
 from novita_gpu.cloud.calls import READ_TRIES
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Response
-from novita_gpu.domain.instance import BillingMode, CloudId
+from novita_gpu.domain.instance import CloudId
+from novita_gpu.domain.spec import BillingMode
 
 M = CloudId("m1")
 

@@ -20,16 +20,8 @@ from novita_gpu.contract import (
 )
 from novita_gpu.domain.errors import Fault
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import (
-    AutoStop,
-    Bill,
-    Connection,
-    Env,
-    InstanceId,
-    PortMapping,
-    Record,
-    Status,
-)
+from novita_gpu.domain.instance import Bill, Connection, InstanceId, PortMapping, Record, Status
+from novita_gpu.domain.spec import AutoStop, Env
 from tests.domain import given
 
 SECRETS = ("hunter2", "s3cret")

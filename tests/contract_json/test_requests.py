@@ -23,7 +23,8 @@ from novita_gpu.contract import (
 )
 from novita_gpu.contract.fields import RESERVED_ENV_PREFIX
 from novita_gpu.domain.errors import Fault, Invalid
-from novita_gpu.domain.instance import AutoStop, BillingMode, HealthCheck, Recovery, Status
+from novita_gpu.domain.instance import Status
+from novita_gpu.domain.spec import AutoStop, BillingMode, HealthCheck, Recovery
 
 LEAST = {"name": "trainer-1", "productName": "RTX 4090 24GB", "imageUrl": "docker.io/library/ubuntu:22.04"}
 

@@ -9,7 +9,6 @@ from novita_gpu.domain.decide import Policy, decide
 from novita_gpu.domain.instance import (
     Attempt,
     AttemptState,
-    BillingMode,
     CloudId,
     Connection,
     InstanceId,
@@ -17,17 +16,16 @@ from novita_gpu.domain.instance import (
     Mutation,
     MutationKind,
     Offer,
-    Port,
     PortMapping,
     Record,
     Run,
     RunKind,
     Seen,
-    Spec,
     Wish,
 )
 from novita_gpu.domain.learn import Learned, learn
 from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.spec import BillingMode, Port, Spec
 from novita_gpu.domain.steps import Step
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

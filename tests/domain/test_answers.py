@@ -7,17 +7,8 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.answers import Meaning, Reply, create_answered, mutation_answered
 from novita_gpu.domain.events import EventType
-from novita_gpu.domain.instance import (
-    AttemptState,
-    MutationKind,
-    OnStartCapacity,
-    Refusal,
-    Run,
-    RunKind,
-    Status,
-    Wish,
-    status,
-)
+from novita_gpu.domain.instance import AttemptState, MutationKind, Refusal, Run, RunKind, Status, Wish, status
+from novita_gpu.domain.spec import OnStartCapacity
 from tests.domain.given import MACHINE, TWIN, at, attempt, launched, mutation, new, ready, stopped
 
 OPEN = new(attempts=(attempt(),))

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from novita_gpu.domain.decide import decide
 from novita_gpu.domain.instance import (
     AttemptState,
-    AutoStop,
     Failure,
     MutationKind,
     Readiness,
@@ -21,6 +20,7 @@ from novita_gpu.domain.instance import (
     status,
 )
 from novita_gpu.domain.look import Look
+from novita_gpu.domain.spec import AutoStop
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle
 from tests.domain.given import (
     MACHINE,

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import AttemptState, BillingMode, Refusal
+from novita_gpu.domain.instance import AttemptState, Refusal
 from novita_gpu.domain.offers import Cluster, Product, empty_key, rank
+from novita_gpu.domain.spec import BillingMode
 from tests.domain.given import at, attempt, new
 
 CLUSTERS = (

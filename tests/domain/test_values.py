@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.ids import ENTROPY_BYTES, ID_CHARS, ulid
-from novita_gpu.domain.instance import EndpointHealth, Env, HealthCheck, Port, Record, RunKind, Status, status
+from novita_gpu.domain.instance import EndpointHealth, Record, RunKind, Status, status
 from novita_gpu.domain.money import cost, usd_per_hour, usd_text
 from novita_gpu.domain.readiness import next_probe_at, probed, targets, targets_are_known
+from novita_gpu.domain.spec import Env, HealthCheck, Port
 from novita_gpu.domain.wishes import Response, Verb, response
 from tests.domain.given import OFFER, at, launched, new, ready, running, stopped
 

@@ -7,7 +7,8 @@ import pytest
 
 from novita_gpu.domain.decide import Policy, decide
 from novita_gpu.domain.idle import stop_due
-from novita_gpu.domain.instance import Activity, AutoStop, Status, status
+from novita_gpu.domain.instance import Status, status
+from novita_gpu.domain.spec import Activity, AutoStop
 from novita_gpu.domain.steps import Rest
 from novita_gpu.store.base import Unavailable
 from tests.domain.given import at, ready

@@ -11,7 +11,8 @@ from redis.asyncio import Redis as AsyncRedis
 
 from novita_gpu.cloud import simulator as sim
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate
-from novita_gpu.domain.instance import EndpointHealth, HealthCheck, InstanceId, PortMapping
+from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping
+from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Entry, Script, Wire, Word
 from tests.prove.doorbell import Doorbell

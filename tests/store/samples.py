@@ -8,20 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import (
-    Attempt,
-    BillingMode,
-    CloudId,
-    InstanceId,
-    Machine,
-    Offer,
-    Record,
-    Run,
-    RunKind,
-    Spec,
-    Wish,
-)
+from novita_gpu.domain.instance import Attempt, CloudId, InstanceId, Machine, Offer, Record, Run, RunKind, Wish
 from novita_gpu.domain.look import Row, Seen, SweepMark
+from novita_gpu.domain.spec import BillingMode, Spec
 from novita_gpu.store.base import Change, Delivery
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import BillingMode, CloudId, InstanceId, Record, RunKind, Status, Wish
+from novita_gpu.domain.instance import CloudId, InstanceId, Record, RunKind, Status, Wish
+from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store.index import BadCursor, Filter, Index
 from tests.store.samples import NOON, after, attempt, machine, new_record
 

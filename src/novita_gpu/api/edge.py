@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from novita_gpu import observe
 from novita_gpu.api.problems import answered
-from novita_gpu.domain.instance import Value
+from novita_gpu.domain.value import Value
 
 log = observe.logger(__name__)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from novita_gpu.contract import Request, View
-from novita_gpu.domain.instance import Value
+from novita_gpu.domain.value import Value
 
 
 class Scope(StrEnum):

@@ -10,7 +10,8 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.contract import encode, instance_view
-from novita_gpu.domain.instance import InstanceId, Record, Value
+from novita_gpu.domain.instance import InstanceId, Record
+from novita_gpu.domain.value import Value
 
 JSON = "application/json"
 # Instances kept ready, some 2 kB each. Too small: a list of all encodes again what it encoded a moment ago.

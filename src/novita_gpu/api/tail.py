@@ -5,7 +5,8 @@ from collections import deque
 
 from novita_gpu.contract import encode, event_view
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import InstanceId, Value
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 
 # Events kept. Too small: streams that fall behind for a moment read the store, each for itself.

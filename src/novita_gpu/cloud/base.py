@@ -21,9 +21,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from novita_gpu.domain.instance import BillingMode, CloudId, Connection, Env, Port, Spec, Tool, Value
+from novita_gpu.domain.instance import CloudId, Connection
 from novita_gpu.domain.look import Row
 from novita_gpu.domain.offers import Cluster, Product
+from novita_gpu.domain.spec import BillingMode, Env, Port, Spec, Tool
+from novita_gpu.domain.value import Value
 
 
 class CloudError(Exception):

@@ -26,7 +26,8 @@ from novita_gpu.cloud.base import (
     Unreachable,
     Unreadable,
 )
-from novita_gpu.domain.instance import BillingMode, CloudId
+from novita_gpu.domain.instance import CloudId
+from novita_gpu.domain.spec import BillingMode
 
 T = TypeVar("T")
 

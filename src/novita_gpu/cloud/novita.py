@@ -49,7 +49,8 @@ from novita_gpu.cloud.reading import (
 )
 from novita_gpu.cloud.transport import HttpTransport, Transport
 from novita_gpu.cloud.wire import ROOT, Fields, Lexicon, Rows, account_url, decode, gpu_url, root_of, rows_of
-from novita_gpu.domain.instance import BillingMode, CloudId
+from novita_gpu.domain.instance import CloudId
+from novita_gpu.domain.spec import BillingMode
 
 # Too short: a long page of machines is never read; too long: a hanging cloud holds up a pass.
 READ_TIMEOUT = timedelta(seconds=15)

@@ -20,8 +20,9 @@ from novita_gpu.cloud.base import (
     Template,
 )
 from novita_gpu.cloud.wire import Fields, Lexicon, region_of
-from novita_gpu.domain.instance import CloudId, Connection, Env, Port, PortMapping, Seen, Tool
+from novita_gpu.domain.instance import CloudId, Connection, PortMapping, Seen
 from novita_gpu.domain.money import BALANCE_UNITS_PER_USD
+from novita_gpu.domain.spec import Env, Port, Tool
 
 
 def _words(text: str) -> frozenset[str]:

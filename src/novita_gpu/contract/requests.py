@@ -23,7 +23,8 @@ from novita_gpu.contract.fields import (
     free_key,
 )
 from novita_gpu.domain.events import EventType
-from novita_gpu.domain.instance import (
+from novita_gpu.domain.instance import Status
+from novita_gpu.domain.spec import (
     Activity,
     AutoStop,
     BillingMode,
@@ -32,7 +33,6 @@ from novita_gpu.domain.instance import (
     OnStartCapacity,
     Port,
     Recovery,
-    Status,
     Storage,
 )
 

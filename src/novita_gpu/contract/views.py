@@ -9,18 +9,9 @@ from msgspec import Meta, Raw, Struct
 from novita_gpu.contract.fields import Time, Usd, time_text
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.idle import idle_since, stop_due
-from novita_gpu.domain.instance import (
-    Activity,
-    BillingMode,
-    Connection,
-    Offer,
-    Readiness,
-    Record,
-    Status,
-    Wish,
-    status,
-)
+from novita_gpu.domain.instance import Connection, Offer, Readiness, Record, Status, Wish, status
 from novita_gpu.domain.money import cost, usd_text
+from novita_gpu.domain.spec import Activity, BillingMode
 
 # While a machine is in one of these, what was read of this run's ports and passwords is still true.
 CONNECTED = frozenset({Status.RUNNING, Status.READY})

@@ -21,23 +21,20 @@ from novita_gpu.domain.instance import (
     RUNNING_STATUS,
     Attempt,
     AttemptState,
-    AutoStop,
-    BillingMode,
     CloudId,
     InstanceId,
     Machine,
     Offer,
     Record,
-    Recovery,
     Run,
     RunKind,
-    Spec,
     Wish,
 )
 from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.money import usd_per_hour
 from novita_gpu.domain.orphans import CLAIMS, Mark, bears, mark_of, released, standing
+from novita_gpu.domain.spec import AutoStop, BillingMode, Recovery, Spec
 from novita_gpu.store import Store
 from novita_gpu.store.base import HadAlready, NameTaken, Stale
 

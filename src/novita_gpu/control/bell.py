@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
-from novita_gpu.domain.instance import InstanceId, Value
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.value import Value
 
 
 class NextLook(Value, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from novita_gpu.cloud.base import Cloud, Template
-from novita_gpu.domain.instance import BillingMode
 from novita_gpu.domain.offers import Cluster, Product
+from novita_gpu.domain.spec import BillingMode
 
 T = TypeVar("T")
 

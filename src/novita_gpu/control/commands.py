@@ -27,24 +27,10 @@ from novita_gpu.domain.answers import new_run
 from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Unavailable
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
-from novita_gpu.domain.instance import (
-    Activity,
-    AutoStop,
-    CloudId,
-    HealthCheck,
-    InstanceId,
-    Offer,
-    OnStartCapacity,
-    Record,
-    Recovery,
-    Run,
-    RunKind,
-    Status,
-    Value,
-    Wish,
-    status,
-)
+from novita_gpu.domain.instance import CloudId, InstanceId, Offer, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.money import usd_text
+from novita_gpu.domain.spec import Activity, AutoStop, HealthCheck, OnStartCapacity, Recovery
+from novita_gpu.domain.value import Value
 from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunning, Stale

@@ -16,8 +16,6 @@ from novita_gpu.domain.instance import (
     EXITED_STATUS,
     GOING_STATUSES,
     GONE_STATUS,
-    Activity,
-    BillingMode,
     InstanceId,
     Record,
     Status,
@@ -25,6 +23,7 @@ from novita_gpu.domain.instance import (
     is_moving,
 )
 from novita_gpu.domain.look import Row
+from novita_gpu.domain.spec import Activity, BillingMode
 
 # Calls to the cloud grow with time, not with callers. Too long: a caller sees what was just changed as unchanged.
 REUSED_FOR = timedelta(seconds=2)

@@ -18,8 +18,8 @@ from novita_gpu.contract import (
 from novita_gpu.contract.health import Verdict
 from novita_gpu.control.launch import HELD_FACT
 from novita_gpu.control.ledger import Ledger
-from novita_gpu.domain.instance import Value
 from novita_gpu.domain.look import SweepMark
+from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import StoreError
 

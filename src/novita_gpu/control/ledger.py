@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from novita_gpu.domain.instance import CloudId, Value
+from novita_gpu.domain.instance import CloudId
 from novita_gpu.domain.orphans import REMOVALS, REMOVALS_WITHIN, Orphans, Unclaimed
+from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 
 ORPHANS = "orphans"

@@ -6,8 +6,8 @@ from novita_gpu.cloud.base import CloudError, NotFound, Template
 from novita_gpu.contract import CreateInstance
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.domain.errors import Fault, Invalid, Missing, Refused, Unavailable
-from novita_gpu.domain.instance import Spec
 from novita_gpu.domain.offers import Cluster, Product, Ranking, is_named
+from novita_gpu.domain.spec import Spec
 
 DEFAULT_ROOTFS_GB = 60
 MAX_PORTS_AND_TOOLS = 15

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import aiohttp
 
-from novita_gpu.domain.instance import EndpointHealth, HealthCheck, PortMapping
+from novita_gpu.domain.instance import EndpointHealth, PortMapping
+from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.egress import Networks, guarded_session, reach
 
 # Without a path any answer below this is up: a model server says 404 or 401 on "/".

@@ -13,10 +13,11 @@ from novita_gpu.control.ledger import Ledger
 from novita_gpu.domain.compare import Listed, is_news, listed
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import CloudId, Record, Value, Wish, is_moving
+from novita_gpu.domain.instance import CloudId, Record, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, Note
 from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.domain.orphans import CLAIMS, Orphans, Unclaimed, mark_of, sighted, standing, unclaimed
+from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 
 log = structlog.get_logger()

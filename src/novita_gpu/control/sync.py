@@ -19,10 +19,11 @@ from novita_gpu.control.sweep import Survey, Sweep, absent
 from novita_gpu.domain.compare import Finding, finding
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.errors import Missing, Problem, Unavailable
-from novita_gpu.domain.instance import CloudId, Value, is_moving
+from novita_gpu.domain.instance import CloudId, is_moving
 from novita_gpu.domain.learn import CONFIRM_AFTER
 from novita_gpu.domain.money import usd_text
 from novita_gpu.domain.orphans import REMOVALS, WISH_FOR, Orphans, Standing, Unclaimed, held_back, standing
+from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 
 

@@ -16,14 +16,14 @@ from novita_gpu.domain.instance import (
     Machine,
     Mutation,
     MutationKind,
-    OnStartCapacity,
     Record,
     Refusal,
     Run,
-    Value,
     Wish,
 )
 from novita_gpu.domain.learn import Learned, Note, may_lag
+from novita_gpu.domain.spec import OnStartCapacity
+from novita_gpu.domain.value import Value
 
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=1)

@@ -7,11 +7,12 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from novita_gpu.domain.decide import Policy, decide
-from novita_gpu.domain.instance import GOING_STATUSES, CloudId, Record, Value, is_moving
+from novita_gpu.domain.instance import GOING_STATUSES, CloudId, Record, is_moving
 from novita_gpu.domain.learn import YOUNG, counts, learn
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.orphans import Orphans, Standing, bears, held_back, standing
 from novita_gpu.domain.steps import Adopt, Change
+from novita_gpu.domain.value import Value
 
 
 class Listed(Value, frozen=True, kw_only=True):

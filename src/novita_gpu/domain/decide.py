@@ -19,7 +19,6 @@ from novita_gpu.domain.instance import (
     MutationKind,
     Record,
     RunKind,
-    Value,
     Wish,
     is_down,
 )
@@ -28,6 +27,7 @@ from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.orphans import OrphanPolicy, Orphans, Standing, held_back, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+from novita_gpu.domain.value import Value
 
 # A mutation that was answered and shows no effect for this long is asked for again, later each time.
 AGAIN_AFTER = timedelta(seconds=60)

@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from msgspec import Raw, field
 
-from novita_gpu.domain.instance import InstanceId, Status, Value
+from novita_gpu.domain.instance import InstanceId, Status
+from novita_gpu.domain.value import Value
 
 
 class EventType(StrEnum):

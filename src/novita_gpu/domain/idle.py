@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from novita_gpu.domain.instance import Activity, Record, Value, Wish
+from novita_gpu.domain.instance import Record, Wish
+from novita_gpu.domain.spec import Activity
+from novita_gpu.domain.value import Value
 
 
 class StopDue(Value, frozen=True, kw_only=True):

@@ -21,11 +21,11 @@ from novita_gpu.domain.instance import (
     Run,
     RunKind,
     Seen,
-    Value,
     Wish,
 )
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.money import cost
+from novita_gpu.domain.value import Value
 
 # Not-found right after create is lag of the cloud's list, not death.
 YOUNG = timedelta(minutes=5)

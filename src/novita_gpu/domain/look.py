@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from novita_gpu.domain.instance import CloudId, Seen, Value
+from novita_gpu.domain.instance import CloudId, Seen
+from novita_gpu.domain.value import Value
 
 
 class Row(Value, frozen=True, kw_only=True):

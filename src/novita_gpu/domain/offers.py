@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from novita_gpu.domain.instance import Attempt, BillingMode, Offer, Refusal, Spec, Value
+from novita_gpu.domain.instance import Attempt, Offer, Refusal
 from novita_gpu.domain.money import usd_per_hour
+from novita_gpu.domain.spec import BillingMode, Spec
+from novita_gpu.domain.value import Value
 
 # An offer that was refused for one of these is not tried again in the same run.
 _FINAL = frozenset({Refusal.CAPACITY, Refusal.REJECTED, Refusal.STUCK})

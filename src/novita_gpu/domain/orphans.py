@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import GOING_STATUSES, Attempt, AttemptState, CloudId, InstanceId, Offer, Record, Value
+from novita_gpu.domain.instance import GOING_STATUSES, Attempt, AttemptState, CloudId, InstanceId, Offer, Record
 from novita_gpu.domain.look import Row
+from novita_gpu.domain.value import Value
 
 # Removed by the rule for orphans in `REMOVALS_WITHIN` at most: what goes wrong with it goes wrong slowly.
 REMOVALS = 3

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from novita_gpu.domain.instance import Attempt, CloudId, MutationKind, Value
+from novita_gpu.domain.instance import Attempt, CloudId, MutationKind
 from novita_gpu.domain.look import Row
+from novita_gpu.domain.value import Value
 
 
 class Rest(Value, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Literal
 
 from novita_gpu.domain.events import Event
-from novita_gpu.domain.instance import CloudId, InstanceId, Record, Value
+from novita_gpu.domain.instance import CloudId, InstanceId, Record
+from novita_gpu.domain.value import Value
 
 
 class StoreError(Exception): ...

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from novita_gpu.domain.instance import InstanceId, Value
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.value import Value
 from novita_gpu.store.keys import Keys
 from novita_gpu.store.stored import instant
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire

@@ -5,7 +5,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from datetime import datetime
 
-from novita_gpu.domain.instance import BillingMode, CloudId, InstanceId, Record, Status, Value, status
+from novita_gpu.domain.instance import CloudId, InstanceId, Record, Status, status
+from novita_gpu.domain.spec import BillingMode
+from novita_gpu.domain.value import Value
 from novita_gpu.store.stored import micros
 
 Order = tuple[int, InstanceId]

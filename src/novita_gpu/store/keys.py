@@ -7,7 +7,8 @@ only keys of its prefix: the server may be shared with others.
 from datetime import timedelta
 from hashlib import sha256
 
-from novita_gpu.domain.instance import CloudId, InstanceId, Value
+from novita_gpu.domain.instance import CloudId, InstanceId
+from novita_gpu.domain.value import Value
 
 # How long a closed record, its timeline and its name are found. Too small: a deleted instance is unknown to who asks.
 CLOSED_FOR = timedelta(days=30)

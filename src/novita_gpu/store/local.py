@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from novita_gpu.domain.instance import Value
+from novita_gpu.domain.value import Value
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.folder import LOOK_EVERY_S, PID_FILE, CannotStart, Folder, taken
 from novita_gpu.store.wire import Wire, connect

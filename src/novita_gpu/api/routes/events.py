@@ -15,7 +15,8 @@ from novita_gpu.api.reading import asked, ref_of
 from novita_gpu.contract import EventList, EventsQuery, TimelineQuery, encode, event_view
 from novita_gpu.domain.errors import Fault, Invalid
 from novita_gpu.domain.events import EventType
-from novita_gpu.domain.instance import InstanceId, Value
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.value import Value
 from novita_gpu.store.base import StoreError
 
 Asked = Request[Any, Any, Any]
