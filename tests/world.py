@@ -28,6 +28,7 @@ from novita_gpu.domain.errors import Conflicting
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping, Record, Status, status
+from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.store import open_store
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
@@ -43,6 +44,12 @@ CALLER = Caller(actor="admin")
 # Of simulated time. A machine younger than five minutes that nobody saw going is not believed to be gone, so a delete
 # whose answer died with the process takes that long.
 PATIENCE = timedelta(minutes=8)
+
+
+def order(name: str = NAME, **more: Any) -> CreateInstance:
+    ports = (PortRequest(port=80, type="http"),)
+    plain: dict[str, Any] = {"product_name": "RTX 4090 24GB", "image_url": "ubuntu:22.04", "ports": ports}
+    return CreateInstance(name=name, **{**plain, **more})
 
 
 class Killed(BaseException):
@@ -178,13 +185,14 @@ class Process:
         )
         self.bells = Bells(blade, now)
         journal = Journal(self.store, self.bells, new_id, None)
-        catalogue = Catalogue(self._novita, now)
+        catalogue = self.catalogue = Catalogue(self._novita, self.store, now, world.limits.max_price)
         launcher = Launcher(
             self.store,
             self._novita,
             catalogue,
             journal,
             deployment="dep1",
+            limits=world.limits,
             now=now,
             monotonic=world.simulator.clock.now,
             mutation_timeout=MUTATION_TIMEOUT,
@@ -197,6 +205,7 @@ class Process:
             journal=journal,
             bell=self.bells,
             policy=world.policy,
+            limits=world.limits,
             moving=MOVING,
             now=now,
             new_id=new_id,
@@ -216,11 +225,11 @@ class Process:
         )
         self.commands = Commands(
             store=self.store,
-            orders=Orders(catalogue, ("AS-SGP-02", "CN-HK-01")),
-            launcher=launcher,
+            orders=Orders(catalogue, ("AS-SGP-02", "CN-HK-01"), now, world.limits),
             journal=journal,
             bell=self.bells,
             defaults=Defaults(),
+            limits=world.limits,
             now=now,
             new_id=new_id,
             check_receiver=lambda _: None,
@@ -262,8 +271,16 @@ class Process:
 class World:
     """The cloud, the clock and the store's contents outlive every process."""
 
-    def __init__(self, url: str, prefix: str, cuts: Iterable[int] = (), *, policy: Policy = POLICY) -> None:
-        self.url, self.prefix, self.policy = url, prefix, policy
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        cuts: Iterable[int] = (),
+        *,
+        policy: Policy = POLICY,
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        self.url, self.prefix, self.policy, self.limits = url, prefix, policy, limits
         timing = sim.Timing(list_lag_s=1.5, removed_listed_s=3.0, service_s=0.5)
         self.simulator = sim.Simulator(sim.SimulatorSettings(timing=timing, rate=0.0))
         self.blade = Blade(frozenset(cuts))
@@ -323,11 +340,8 @@ class World:
         while await self._surviving(lambda: wish(self.process.commands)) is None:
             pass
 
-    async def create(self) -> None:
-        ports = (PortRequest(port=80, type="http"),)
-        order = CreateInstance(name=NAME, product_name="RTX 4090 24GB", image_url="ubuntu:22.04", ports=ports)
-
-        await self._wished(lambda commands: commands.create(order, CALLER))
+    async def create(self, **more: Any) -> None:
+        await self._wished(lambda commands: commands.create(order(**more), CALLER))
 
     async def stop(self) -> None:
         await self.asked(lambda commands: commands.stop(NAME, WishBody(), CALLER))
@@ -338,15 +352,15 @@ class World:
     async def restart(self) -> None:
         await self._wished(lambda commands: commands.restart(NAME, WishBody(), CALLER))
 
-    async def delete(self) -> None:
-        await self.asked(lambda commands: commands.delete(NAME, WishBody(), CALLER))
+    async def delete(self, name: str = NAME) -> None:
+        await self.asked(lambda commands: commands.delete(name, WishBody(), CALLER))
 
-    async def until(self, wanted: Status) -> Record:
+    async def until(self, wanted: Status, name: str = NAME) -> Record:
         """The record once its status is as wanted, within `PATIENCE` of simulated time."""
         ends = self.now() + PATIENCE
         while True:
             await self._surviving(self.process.go_on)
-            record = await self.record()
+            record = await self.record(name)
             if status(record) is wanted:
                 return record
             assert self.now() < ends, f"still {status(record)} and not {wanted}: {record.reason}; killed {self.kills}"
@@ -360,9 +374,9 @@ class World:
             self.turn((min(self.process.next_at(), ends) - self.now()).total_seconds())
         await self._surviving(self.process.go_on)
 
-    async def record(self) -> Record:
+    async def record(self, name: str = NAME) -> Record:
         """As stored, read past the blade."""
-        owner = await self.outside.records.id_of_name(NAME)
+        owner = await self.outside.records.id_of_name(name)
         record = await self.outside.records.load(owner) if owner else None
         assert record
         return record

@@ -1,15 +1,19 @@
 """The environment, read once, into one frozen object. An empty variable is an unset one."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from novita_gpu.domain.spec import OnStartCapacity
+
 NOVITA_ROOT = "https://api.novita.ai"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Usd = Annotated[Decimal, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=525_600)]
 
 
@@ -77,6 +81,14 @@ class Settings(BaseSettings):
     default_regions: Listed = Field(
         ("AS-SGP-02", "CN-HK-01", "AS-IN-01"), min_length=1, description="Regions in order of preference."
     )
+    on_start_capacity: OnStartCapacity = Field(
+        OnStartCapacity.WAIT, description="When a stopped machine's GPU was given away: wait, migrate or fail."
+    )
+    max_instances: int | None = Field(None, ge=0, description="Instances that are not deleted; unset: no limit.")
+    max_burn_usd_per_hour: Usd | None = Field(
+        None, description="What all of them together may come to cost an hour; unset: no limit."
+    )
+    max_price_usd_per_hour: Usd | None = Field(None, description="What one of them may cost an hour; unset: no limit.")
     poll_moving_seconds: Seconds = Field(2, description="Between listings while something moves.")
     poll_resting_seconds: Seconds = Field(60, description="Between listings while all is at rest.")
     create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")

@@ -26,16 +26,21 @@ from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
+from novita_gpu.control.costs import Costs
 from novita_gpu.control.health import Health
+from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.order import Orders
+from novita_gpu.control.plan import Planner
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
+from novita_gpu.domain.limits import Limits
+from novita_gpu.domain.money import compute_rate, price_limit
 from novita_gpu.domain.orphans import OrphanPolicy
 from novita_gpu.domain.spec import AutoStop
 from novita_gpu.egress import Networks, check_url, guarded_session
@@ -149,13 +154,16 @@ async def _built(
     work = await stack.enter_async_context(Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving).open())
     default_receiver = settings.webhook_url
     journal = Journal(store, work, new_id, default_receiver)
-    catalogue = Catalogue(cloud, utc_now)
+    limits = _limits(settings)
+    catalogue = Catalogue(cloud, store, utc_now, limits.max_price)
+    stack.push_async_callback(catalogue.close)
     launcher = Launcher(
         store,
         cloud,
         catalogue,
         journal,
         deployment=deployment,
+        limits=limits,
         now=utc_now,
         monotonic=time.monotonic,
         mutation_timeout=mutation_timeout,
@@ -171,6 +179,7 @@ async def _built(
         journal=journal,
         bell=work,
         policy=_policy(settings),
+        limits=limits,
         moving=settings.moving,
         now=utc_now,
         new_id=new_id,
@@ -213,18 +222,20 @@ async def _built(
         await store.trim(utc_now() - timedelta(days=settings.event_retention_days))
 
     work.register(reconcile=reconciler.reconcile, sweep=listed, drain=drain, trim=trim)
+    orders = Orders(catalogue, settings.default_regions, utc_now, limits)
     commands = Commands(
         store=store,
-        orders=Orders(catalogue, settings.default_regions),
-        launcher=launcher,
+        orders=orders,
         journal=journal,
         bell=work,
         defaults=_defaults(settings),
+        limits=limits,
         now=utc_now,
         new_id=new_id,
         check_receiver=lambda receiver: check_url(receiver, private),
         look_soon=settings.moving,
     )
+    costs = Costs(store.view, catalogue, limits, utc_now)
     health = Health(
         store=store,
         upstream=novita,
@@ -243,6 +254,9 @@ async def _built(
         Parts(
             commands=commands,
             sync=sync,
+            inventory=Inventory(catalogue, settings.default_regions),
+            planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
+            costs=costs,
             store=store,
             cloud=cloud,
             keyring=AdminKeyring(key_hash),
@@ -310,7 +324,19 @@ def _policy(settings: Settings) -> Policy:
 
 def _defaults(settings: Settings) -> Defaults:
     idle = timedelta(minutes=settings.auto_stop_idle_minutes)
-    return Defaults(auto_stop=AutoStop(enabled=settings.auto_stop_enabled, idle=idle))
+    return Defaults(
+        auto_stop=AutoStop(enabled=settings.auto_stop_enabled, idle=idle),
+        on_start_capacity=settings.on_start_capacity,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    burn, price = settings.max_burn_usd_per_hour, settings.max_price_usd_per_hour
+    return Limits(
+        max_instances=settings.max_instances,
+        max_burn=None if burn is None else compute_rate(price_limit(burn)),
+        max_price=None if price is None else price_limit(price),
+    )
 
 
 def _is_loopback(root: str) -> bool:

@@ -27,9 +27,11 @@ from novita_gpu.contract import HealthView, ServicesView, time_text
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
+from novita_gpu.control.costs import Costs
+from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.launch import Launcher
 from novita_gpu.control.order import Orders
+from novita_gpu.control.plan import Planner
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
@@ -37,6 +39,7 @@ from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId, Record
+from novita_gpu.domain.limits import UNLIMITED
 from novita_gpu.store import Store, open_store
 
 KEYS = {scope: f"ngpu_{scope}_0123456789abcdef" for scope in Scope}
@@ -190,12 +193,12 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
         await stack.enter_async_context(_task(store.view.follow()))
         bell = Rung()
         journal = Journal(store, bell, new_id, None)
-        catalogue = Catalogue(cloud, now)
-        launcher = Launcher(store, cloud, catalogue, journal, deployment="dep1", now=now, monotonic=time.monotonic)
+        catalogue = Catalogue(cloud, store, now)
+        regions = ("AS-SGP-02", "CN-HK-01", "US-CA-06")
+        orders, costs = Orders(catalogue, regions, now), Costs(store.view, catalogue, UNLIMITED, now)
         commands = Commands(
             store=store,
-            orders=Orders(catalogue, ("AS-SGP-02", "CN-HK-01", "US-CA-06")),
-            launcher=launcher,
+            orders=orders,
             journal=journal,
             bell=bell,
             defaults=Defaults(),
@@ -237,6 +240,9 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
         built: dict[str, Any] = {
             "commands": commands,
             "sync": sync,
+            "inventory": Inventory(catalogue, regions),
+            "planner": Planner(orders, costs, store.view, Defaults(), UNLIMITED, now),
+            "costs": costs,
             "store": store,
             "cloud": cloud,
             "keyring": Ring(),

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from novita_gpu.contract import ROUTE_WORDS, time_text
-from novita_gpu.domain.instance import Bill, CloudId, Record
+from novita_gpu.domain.bill import Bill, Rate
+from novita_gpu.domain.instance import CloudId, Record
 from novita_gpu.domain.spec import Env
 from tests.api.served import LEAST, Scope, Served, until
 from tests.domain import given
@@ -119,7 +120,7 @@ async def test_a_heartbeat_changes_what_is_answered(api: Served) -> None:
 async def test_the_cost_of_a_running_machine_goes_on(api: Served) -> None:
     record = await api.created()
     since = datetime.now(UTC) - timedelta(hours=2)
-    record = await api.becomes(record, given.ready(bill=Bill(since=since, usd_per_hour=Decimal(1))))
+    record = await api.becomes(record, given.ready(bill=Bill(since=since, rate=Rate(compute=2_400_000))))
     cost = (await api.get(f"/api/instances/{record.id}")).json["costUsd"]
     assert Decimal("1.98") < Decimal(cost) <= Decimal("2.01")
 

@@ -15,6 +15,7 @@ from novita_gpu.cloud.base import (
     Throttled,
     Unauthorized,
     Unreachable,
+    Withdrawn,
     WrongState,
 )
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Response
@@ -75,7 +76,7 @@ async def test_a_create_that_names_no_machine_is_ambiguous(answer: Response) -> 
         (refused(429, "CREATE_GPU_NUM_LIMIT"), OutOfMoney),
         (refused(429, "RATE_LIMIT_EXCEEDED"), Throttled),
         (refused(400, "VALIDATOR_PARAM"), Rejected),
-        (refused(400, "RESOURCE_NOT_FOUND"), Rejected),
+        (refused(400, "RESOURCE_NOT_FOUND"), Withdrawn),
         (refused(400, "CONFLICT"), Rejected),
         (refused(404), Rejected),
         (page(404), Rejected),

@@ -23,8 +23,9 @@ from novita_gpu.cloud.reading import (
     read_row,
     read_template,
 )
-from novita_gpu.cloud.wire import Fields, Lexicon, decode, parse, region_of, rows_of
+from novita_gpu.cloud.wire import Fields, Lexicon, decode, parse, rows_of
 from novita_gpu.domain.instance import Connection, PortMapping
+from novita_gpu.domain.regions import region_of
 from novita_gpu.domain.spec import Env
 
 SPOT_ROW = {

@@ -1,7 +1,6 @@
 """What is answered: absent is absent, times and money are text, and no secret leaves."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,9 +17,10 @@ from novita_gpu.contract import (
     problem_answer,
     time_text,
 )
+from novita_gpu.domain.bill import Bill, Charge, Rate
 from novita_gpu.domain.errors import Fault
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import Bill, Connection, InstanceId, PortMapping, Record, Status
+from novita_gpu.domain.instance import Connection, InstanceId, PortMapping, Record, Status
 from novita_gpu.domain.spec import AutoStop, Env
 from tests.domain import given
 
@@ -102,7 +102,8 @@ def test_times_are_utc_with_milliseconds() -> None:
 
 
 def test_cost_runs_until_the_moment_asked_for() -> None:
-    bill = Bill(spent_usd=Decimal("1.5"), since=given.at(0), usd_per_hour=Decimal("0.36"))
+    charge = Charge(since=given.at(-3600), until=given.at(0), rate=Rate(compute=150_000 * 24))
+    bill = Bill(charges=(charge,), since=given.at(0), rate=Rate(compute=36_000 * 24))
     record = given.ready(bill=bill)
     assert shown(record, as_of=given.at(3600))["costUsd"] == "1.8600"
     assert shown(record)["costUsd"] == "1.5000"

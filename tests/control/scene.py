@@ -49,7 +49,7 @@ class Scene:
             sleep=_at_once,
         )
         self.prober = NetworkProber(Networks.parse(LOOPBACK))
-        self.catalogue = Catalogue(self.cloud, lambda: self.now)
+        self.catalogue = Catalogue(self.cloud, store, lambda: self.now)
         self.journal = Journal(store, self.bell, self.new_id, None)
         self.policy = Policy()
         self.sweep = self.with_key("key-1")

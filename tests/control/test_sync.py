@@ -224,7 +224,7 @@ async def test_n17_a_foreign_machine_is_taken_in_as_it_is(scene: Scene) -> None:
     assert ([env.key for env in spec.envs], spec.command, spec.regions) == (["HF_HOME"], "serve", ("US-CA-06",))
     assert not record.auto_stop.enabled
     assert record.offer
-    assert str(record.offer.usd_per_hour) == "0.7"
+    assert record.offer.units_per_hour == 70_000
     assert record.next_attempt == 2
     (told, runs) = await scene.store.events.read(0, 100)
     assert (told.type, told.actor, runs.type) == (EventType.TAKEN_IN, CALLER.actor, EventType.RUNNING)

@@ -1,7 +1,6 @@
 """Records, rows and looks to begin a table with."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -40,7 +39,7 @@ OFFER = Offer(
     region="AS-SGP-02",
     billing_mode=BillingMode.ON_DEMAND,
     gpu_num=1,
-    usd_per_hour=Decimal("0.35"),
+    units_per_hour=35_000,
 )
 
 

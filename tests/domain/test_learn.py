@@ -1,10 +1,12 @@
 """What a look teaches, and what it does not."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
+from novita_gpu.domain.bill import Bill, Rate, spent
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import (
     AttemptState,
@@ -18,6 +20,7 @@ from novita_gpu.domain.instance import (
     Wish,
     status,
 )
+from novita_gpu.domain.money import grains, usd_of_grains
 from tests.domain.given import (
     OFFER,
     TWIN,
@@ -196,7 +199,61 @@ def test_compute_is_billed_from_pulling_to_exited() -> None:
     assert running.bill.since == at(10)
     done = learned(replace(running, wants=Wish.STOPPED), listing(10 + 3600, row("exited"))).record
     assert done.bill.since is None
-    assert done.bill.spent_usd == OFFER.usd_per_hour == Decimal("0.35")
+    assert usd_of_grains(spent(done.bill, at(9999)).total) == Decimal("0.35")
+
+
+BILLING = Bill(since=at(62), rate=Rate(compute=35_000 * 24))
+
+
+def test_the_clouds_own_times_count_where_it_tells_them() -> None:
+    pulling = learned(launched(), listing(10, row("pulling"))).record
+    up = learned(pulling, listing(70, row("running", last_started_at=at(65)))).record
+    assert up.bill.since == at(10)
+    stop = replace(up, wants=Wish.STOPPED)
+    done = learned(stop, listing(100, row("exited", last_started_at=at(65), last_stopped_at=at(95)))).record
+    assert [(c.since, c.until) for c in done.bill.charges] == [(at(10), at(95))]
+    late = learned(stop, listing(100, row("exited", last_stopped_at=at(5)))).record
+    assert late.bill.charges[0].until == at(100)  # of an earlier run
+
+
+def test_a_machine_first_seen_running_billed_since_the_clouds_time_or_a_little_before() -> None:
+    look = replace(listing(70, row("running", last_started_at=at(65))), previous_at=at(60))
+    bill = learned(launched(), look).record.bill
+    assert bill.since == at(65)
+    assert bill.doubt == grains(bill.rate.compute, timedelta(seconds=5))
+
+
+def test_a_removed_one_bills_until_our_delete_was_answered() -> None:
+    sent = mutation(MutationKind.DELETE, 100)
+    going = learned(ready(wants=Wish.DELETED, mutation=sent, bill=BILLING), listing(160, row("removing"))).record
+    assert [c.until for c in going.bill.charges] == [at(101)]
+    assert going.bill.charges[0].doubt == grains(BILLING.rate.compute, timedelta(seconds=1))
+
+
+def test_a_machine_that_was_moved_is_where_the_cloud_shows_it() -> None:
+    moved = replace(row("running"), cluster_id="cn-hongkong-1", region="CN-HK-01")
+    record = learned(ready(), listing(100, moved)).record
+    assert record.machine
+    assert record.machine.offer == replace(OFFER, cluster_id="cn-hongkong-1", region="CN-HK-01")
+    silent = learned(record, listing(101, row("running"))).record
+    assert silent.machine == record.machine
+
+
+def test_disk_beyond_the_free_part_bills_until_it_is_removed() -> None:
+    base = launched()
+    base = replace(base, spec=replace(base.spec, rootfs_size_gb=100))
+    up = learned(base, listing(10, row("pulling"))).record
+    assert up.bill.rate.disk == 40 * 500
+    down = learned(replace(up, wants=Wish.STOPPED), listing(100, row("exited"))).record
+    assert down.bill.rate == Rate(disk=40 * 500)
+    gone = learned(replace(down, wants=Wish.DELETED), listing(200, row("removed"))).record
+    assert (gone.bill.since, gone.bill.rate) == (None, Rate())
+
+
+@pytest.mark.parametrize("word", ["migrating", "freezing", "pending", "somethingNew"])
+def test_what_no_page_tells_of_bills_as_before(word: str) -> None:
+    assert learned(ready(bill=BILLING), listing(100, row(word))).record.bill == BILLING
+    assert learned(launched(), listing(100, row(word))).record.bill == Bill()
 
 
 def test_the_same_look_twice_teaches_nothing_new() -> None:

@@ -13,7 +13,7 @@ from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.ids import ENTROPY_BYTES, ID_CHARS, ulid
 from novita_gpu.domain.instance import EndpointHealth, Record, RunKind, Status, status
-from novita_gpu.domain.money import cost, usd_per_hour, usd_text
+from novita_gpu.domain.money import compute_rate, grains, price_limit, price_of, price_text, usd_of_grains, usd_text
 from novita_gpu.domain.readiness import next_probe_at, probed, targets, targets_are_known
 from novita_gpu.domain.spec import Env, HealthCheck, Port
 from novita_gpu.domain.wishes import Response, Verb, response
@@ -32,12 +32,17 @@ def test_ids_sort_by_time_and_differ_by_chance(a: bytes, b: bytes) -> None:
 
 
 def test_prices_are_per_gpu_in_hundred_thousandths() -> None:
-    assert usd_text(usd_per_hour(67_000, 2)) == "1.3400"
+    assert price_text(price_of(67_000, 2)) == "1.3400"
 
 
 def test_cost_is_by_the_second_and_never_negative() -> None:
-    assert usd_text(cost(Decimal("0.36"), at(0), at(10))) == "0.0010"
-    assert cost(Decimal("0.36"), at(10), at(0)) == 0
+    assert usd_text(usd_of_grains(grains(compute_rate(36_000), timedelta(seconds=10)))) == "0.0010"
+    assert grains(compute_rate(36_000), timedelta(seconds=-10)) == 0
+
+
+@pytest.mark.parametrize(("usd", "price"), [("0.35", 35_000), ("0.350001", 35_000), ("0.3499", 34_990), ("1", 100_000)])
+def test_a_limit_is_the_highest_price_that_is_not_above_it(usd: str, price: int) -> None:
+    assert price_limit(Decimal(usd)) == price
 
 
 def test_every_wish_has_an_answer_in_every_status() -> None:

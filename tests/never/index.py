@@ -49,6 +49,11 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{OFFERS}::test_names_match_whole",
         f"{OFFERS}::test_the_price_of_the_wanted_billing_mode_ranks",
         f"{OFFERS}::test_never_dearer_than_agreed",
+        f"{OFFERS}::test_every_offer_is_allowed_and_every_allowed_one_is_offered",
+        "story/test_offers.py::test_a_cheaper_card_whose_name_goes_on_is_another_card",
+        "story/test_offers.py::test_a_price_of_nothing_is_no_bargain",
+        "story/test_offers.py::test_spot_dearer_than_on_demand_costs_what_spot_costs",
+        "story/test_offers.py::test_nothing_is_bought_at_a_price_that_is_out_of_date",
     ),
     "N11": (
         f"{TOGETHER}::test_stop_all_stops_what_runs_and_what_comes_up",
@@ -79,6 +84,7 @@ INDEX: dict[str, tuple[str, ...]] = {
     "N18": (
         f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",
         "control/test_sync.py::test_n18_a_dry_run_says_the_same_and_writes_nothing",
+        "story/test_money.py::test_a_plan_says_what_create_would_do_and_changes_nothing",
     ),
     "N19": (
         f"{DECIDE}::test_what_was_refused_a_thousand_times_is_asked_for_again",
@@ -139,6 +145,7 @@ INDEX: dict[str, tuple[str, ...]] = {
     ),
     "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
     "S6": (
+        "control/test_inventory.py::test_templates_show_no_secret",
         f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
         "cloud/test_secrets.py::test_no_error_shows_the_key",
         "domain/test_values.py::test_environment_values_do_not_print",
@@ -152,5 +159,6 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_calls.py::test_a_hundred_instances_at_rest_cost_listings_alone",
         "story/test_calls.py::test_from_create_to_ready_it_takes_one_create_and_one_get",
         "story/test_calls.py::test_callers_who_read_cost_the_cloud_nothing",
+        "story/test_offers.py::test_a_hundred_creates_at_once_fetch_the_catalogue_once",
     ),
 }

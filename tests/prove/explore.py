@@ -15,6 +15,8 @@ from novita_gpu.cloud.simulator.refusals import Refused
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import CloudId, is_moving
 from novita_gpu.domain.learn import YOUNG
+from novita_gpu.domain.limits import UNLIMITED, Limits
+from novita_gpu.domain.money import compute_rate
 from novita_gpu.store import Store
 from novita_gpu.work import REDELIVERY
 from tests.prove.doorbell import Doorbell, Job
@@ -29,6 +31,8 @@ TIMING = sim.Timing(list_lag_s=1.5, removed_listed_s=3.0, service_s=0.5)
 # Of simulated time, once all faults are off. A machine younger than five minutes that nobody saw going is not believed
 # to be gone, and a launch that got stuck is given up after three.
 PATIENCE_S = 15 * 60.0
+# The price per hour of the dearest offer that what is created here may come to.
+DEAREST = 67_000
 # A schedule that needs more operations goes round in circles.
 MOST_STEPS = 20_000
 # A person asks again this long after a request that was not answered.
@@ -63,12 +67,15 @@ class Exploration:
         self.mortal: set[str] = set()
         self.aged_to = self.now()
         self.out: dict[str, float] = {}
+        self.limits = Limits(max_burn=schedule.room * compute_rate(DEAREST)) if schedule.room else UNLIMITED
         self.answers = Answers()
         self._redis, self._prefix = redis, prefix
         self._numbers, self._lives = count(1), count(1)
         self._began = self.now()
         self.outside: Store = store_on(straight_wire(redis), prefix, self._instant, self.new_id, asyncio.sleep)
-        self.watch = Watch(self.simulator, self.outside.records.load, makes_twins(schedule))
+        twins = makes_twins(schedule)
+        most = None if twins or schedule.outside else self.limits.max_burn
+        self.watch = Watch(self.simulator, self.outside.records.load, twins, most)
         self._people = Life("people")
         self._replicas: list[Replica] = []
         self._births: list[float] = [self._began] * schedule.replicas

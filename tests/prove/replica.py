@@ -67,13 +67,15 @@ class Replica:
         )
         bell = BellSeam(Gate(scene, life, "bell"))
         journal = Journal(self.store, bell, new_id, RECEIVER)
-        catalogue = Catalogue(self._cloud, now)
+        catalogue = Catalogue(self._cloud, self.store, now)
+        limits = scene.limits
         launcher = Launcher(
             self.store,
             self._cloud,
             catalogue,
             journal,
             deployment=DEPLOYMENT,
+            limits=limits,
             now=now,
             monotonic=scene.now,
             mutation_timeout=MUTATION_TIMEOUT,
@@ -86,6 +88,7 @@ class Replica:
             journal=journal,
             bell=bell,
             policy=POLICY,
+            limits=limits,
             moving=MOVING,
             now=now,
             new_id=new_id,
@@ -105,11 +108,11 @@ class Replica:
         )
         self._commands = Commands(
             store=self.store,
-            orders=Orders(catalogue, REGIONS),
-            launcher=launcher,
+            orders=Orders(catalogue, REGIONS, now, limits),
             journal=journal,
             bell=bell,
             defaults=Defaults(),
+            limits=limits,
             now=now,
             new_id=new_id,
             check_receiver=lambda _: None,

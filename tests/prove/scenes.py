@@ -45,6 +45,16 @@ SCENES: dict[str, Schedule] = {
             Hazard(trouble=T.STALE, nth=0, op="instances", seconds=60),
         ),
     ),
+    "more wished for than the limit has room for": Schedule(
+        wishes=(
+            *(Wish(at=1 + number / 100, verb="create", name=name) for number, name in enumerate("abcd")),
+            Wish(at=40, verb="stop", name="a"),
+            Wish(at=41, verb="start", name="a"),
+            Wish(at=60, verb="delete", name="b"),
+            Wish(at=61, verb="create", name="c"),
+        ),
+        room=2,
+    ),
     "a pull that gets stuck": Schedule(
         wishes=(Wish(at=1, verb="create"),), outside=(Outside(at=0, act="stick"),)
     ),

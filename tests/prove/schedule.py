@@ -71,17 +71,28 @@ class Hazard(Value, frozen=True, kw_only=True):
 
 
 class Schedule(Value, frozen=True, kw_only=True):
-    """`order` 0 releases operations in the order in which they were asked for, another number by that chance."""
+    """`order` 0 releases operations in the order in which they were asked for, another number by that chance.
+
+    `room`: the operator's limit lets so many machines of the dearest offer run at once; 0 is no limit.
+    """
 
     wishes: tuple[Wish, ...]
     hazards: tuple[Hazard, ...] = ()
     outside: tuple[Outside, ...] = ()
     replicas: int = 1
     order: int = 0
+    room: int = 0
 
     @property
     def size(self) -> int:
-        return len(self.wishes) + len(self.hazards) + len(self.outside) + self.replicas + bool(self.order)
+        return (
+            len(self.wishes)
+            + len(self.hazards)
+            + len(self.outside)
+            + self.replicas
+            + bool(self.order)
+            + bool(self.room)
+        )
 
     def with_hazards(self, *hazards: Hazard) -> "Schedule":
         return msgspec.structs.replace(self, hazards=(*self.hazards, *hazards))

@@ -12,6 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 from novita_gpu.cloud import simulator as sim
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate
 from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping
+from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Entry, Script, Wire, Word
@@ -38,6 +39,7 @@ class Scene(Protocol):
     mortal: set[str]  # keys that end by themselves
     aged_to: float  # until when they have aged
     out: dict[str, float]  # until when a seam fails
+    limits: Limits
 
     def now(self) -> float: ...
     async def written(self, instance: str) -> None: ...

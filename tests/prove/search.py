@@ -20,7 +20,9 @@ LIVES: dict[str, Schedule] = {
     "delete": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="delete", key="k1"))),
 }
 PAIRED = ("create", "delete")
-WRITES = frozenset({"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET"})
+WRITES = frozenset(
+    {"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET", "ZREM"}
+)
 MUTATIONS = frozenset({"create", "start", "stop", "restart", "migrate", "delete"})
 LISTING = "instances"
 # Of simulated time. A pause is longer than a create may take and than the redelivery of what was in hand.
@@ -115,6 +117,7 @@ def by_chance(seed: int) -> Schedule:
         outside=tuple(_outside(chance, names) for _ in range(chance.choice((0, 0, 0, 1, 2)))),
         replicas=chance.choice((1, 1, 2)),
         order=chance.choice((0, chance.randint(1, 2**31))),
+        room=chance.choice((0, 0, 0, 1, 2)),
     )
 
 

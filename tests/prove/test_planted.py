@@ -12,22 +12,26 @@ from novita_gpu.cloud.base import Listing
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control.launch import CAUSE, Launcher
 from novita_gpu.control.sweep import Sweep
-from novita_gpu.domain import compare, decide
+from novita_gpu.domain import compare, decide, meter
 from novita_gpu.domain.answers import Meaning, Reply, create_answered
 from novita_gpu.domain.decide import Case
-from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Offer, Record
+from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Record, Wish
 from novita_gpu.domain.learn import Learned
+from novita_gpu.domain.limits import reserved
 from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.offers import Ranking
 from novita_gpu.domain.steps import Close, Step
-from novita_gpu.store import looks
+from novita_gpu.store import looks, records
 from novita_gpu.store.base import Change, Stale
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.work import Work
+from tests.prove import verdict
 from tests.prove.doorbell import Doorbell, Job
 from tests.prove.rig import Rig
 from tests.prove.scenes import SCENES, hurried, patched_at
-from tests.prove.schedule import Schedule
+from tests.prove.schedule import Hazard, Schedule, Trouble
+from tests.prove.schedule import Wish as SoughtWish
 from tests.prove.search import LIVES, Span
 from tests.work.adapters import DOORBELLS
 from tests.work.test_doorbell import test_an_alarm_and_a_ring_do_not_swallow_each_other as swallow_each_other
@@ -90,8 +94,8 @@ async def test_a_create_retried_blindly(rig: Rig, monkeypatch: pytest.MonkeyPatc
 async def test_an_intent_stored_after_the_call(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """N3"""
 
-    async def call_first(self: Launcher, before: Record, learned: Learned, offer: Offer) -> Record:
-        attempt = self._intent(learned.record, offer, self._now())
+    async def call_first(self: Launcher, before: Record, learned: Learned, ranking: Ranking) -> Record:
+        attempt = self._intent(learned.record, ranking.offers[0], self._now())
         reply = await self._send(learned.record, attempt, self._monotonic())
         stored = await self._write(before, replace(learned, record=learned.record.with_attempt(attempt)))
         return await self._answered(stored, attempt, reply)
@@ -237,3 +241,47 @@ async def test_alarm_and_bell_on_one_key(
     async with DOORBELLS[kind].open(valkey_url, prefix) as doorbell:
         with pytest.raises((AssertionError, ValueError)):
             await swallow_each_other(doorbell, alarm_first)
+
+
+ROOM = "more wished for than the limit has room for"
+
+
+async def test_limits_that_the_commit_does_not_hold(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each caller looks at what the others have reserved, and none finds the others there yet."""
+
+    def unchecked(_: Change) -> tuple[str, str]:
+        return "", ""
+
+    monkeypatch.setattr(records, "_limits", unchecked)
+    faults = await search(rig, [SCENES[ROOM]])
+    assert any(fault.startswith("overspent") for fault in faults)
+
+
+async def test_a_stop_that_gives_its_room_away_before_the_machine_is_down(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to stop bills until it has stopped."""
+
+    def hasty(record: Record) -> int:
+        return reserved(record) if record.wants is Wish.RUNNING else 0
+
+    monkeypatch.setattr(records, "reserved", hasty)
+    monkeypatch.setattr(verdict, "reserved", hasty)
+    wishes = (
+        SoughtWish(at=1, verb="create"),
+        SoughtWish(at=40, verb="stop"),
+        SoughtWish(at=40.2, verb="create", name="b"),
+    )
+    busy = Hazard(trouble=Trouble.BUSY, nth=0, op="stop", times=2)
+    faults = await search(rig, [Schedule(wishes=wishes, hazards=(busy,), room=1)])
+    assert any(fault.startswith("overspent") for fault in faults)
+
+
+async def test_a_bill_that_begins_with_the_first_look_at_a_running_machine(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud bills from pulling on."""
+    monkeypatch.setattr(meter, "BILLED_STATUSES", meter.BILLED_STATUSES - {"pulling"})
+    monkeypatch.setattr(meter, "UNBILLED_STATUSES", meter.UNBILLED_STATUSES | {"pulling"})
+    faults = await search(rig, [LIVES["create"], LIVES["delete"]])
+    assert any(fault.startswith("money") for fault in faults)

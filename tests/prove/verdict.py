@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from novita_gpu.api.problems import Answered
+from novita_gpu.domain.bill import spent
 from novita_gpu.domain.events import OF_STATUS, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, Status, status
 from novita_gpu.domain.instance import Wish as Wanted
+from novita_gpu.domain.limits import reserved
+from novita_gpu.domain.money import usd_of_grains
 from tests.prove.schedule import Wish
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 STATUS_OF = {type_: status for status, type_ in OF_STATUS.items()}
 CENT = 0.005
+CENT_OF_CENT = Decimal("0.0001")
 
 
 @dataclass
@@ -39,6 +45,8 @@ async def verdict(world: "Exploration") -> list[str]:
         *_timelines(world, records, events),
         *_answers(world, records, events),
         *_money(world, records),
+        *_bills(world, records),
+        *_reserved(await world.outside.facts.reserved(), records),
     ]
 
 
@@ -129,3 +137,24 @@ def _money(world: "Exploration", records: list[Record]) -> Iterator[str]:
     seen = sum(m.cost_usd(now) for m in core.everything() if m.marker in markers and m.id not in world.clones)
     if abs(paid - seen) > CENT:
         yield f"money: {paid:.4f} USD were paid, {seen:.4f} for machines that a record names"
+
+
+def _bills(world: "Exploration", records: list[Record]) -> Iterator[str]:
+    """Where nothing went wrong each instance's own figure is the cloud's, within what it says it may be off."""
+    if world.schedule.hazards or world.schedule.outside:
+        return
+    now = datetime.fromtimestamp(world.now(), UTC)
+    for record in records:
+        markers = {attempt.marker for attempt in record.attempts}
+        machines = [m for m in world.simulator.core.everything() if m.marker in markers]
+        books, part = sum(m.cost_usd(world.now()) for m in machines), spent(record.bill, now)
+        off = abs(usd_of_grains(part.total) - Decimal(books))
+        if off > usd_of_grains(part.doubt) + CENT_OF_CENT:
+            yield f"money: {record.name} says {usd_of_grains(part.total):.5f} USD, the cloud {books:.5f}"
+
+
+def _reserved(total: int, records: list[Record]) -> Iterator[str]:
+    """What the store holds as reserved is what the records reserve."""
+    expected = sum(reserved(record) for record in records)
+    if total != expected:
+        yield f"reserved: the store says {total}, the records {expected}"

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from novita_gpu.cloud import simulator as sim
+from novita_gpu.cloud.simulator.money import BILLED
 from novita_gpu.domain.instance import InstanceId, Record, Status, status
+from novita_gpu.domain.money import compute_rate
 
 # Of a machine whose removal was accepted.
 GOING = frozenset({"toRemove", "removing", "removed"})
@@ -26,11 +28,14 @@ MOVES: dict[Status | None, frozenset[Status]] = {
 
 @dataclass
 class Watch:
-    """`twins`: two machines of one instance at once are no fault of ours in this schedule."""
+    """`twins`: two machines of one instance at once are no fault of ours in this schedule. `most`: the rate that all
+    machines together may bill.
+    """
 
     simulator: sim.Simulator
     load: Callable[[InstanceId], Awaitable[Record | None]]
     twins: bool
+    most: int | None = None
     faults: list[str] = field(default_factory=list[str])
     records: dict[InstanceId, Record] = field(default_factory=dict[InstanceId, Record])
     statuses: dict[InstanceId, list[Status]] = field(default_factory=dict[InstanceId, list[Status]])
@@ -75,10 +80,19 @@ class Watch:
         if ever != self._created:
             self._created = ever
             self._check_intents()
+        if self.most is not None:
+            self._check_burn(self.most)
         if not self.twins:
             most = max(self.simulator.core.census.alive_at_once.values(), default=0)
             if most > 1 and not any("at once" in fault for fault in self.faults):
                 self.faults.append(f"{most} machines of one instance at once")
+
+    def _check_burn(self, most: int) -> None:
+        """Two callers, two replicas or a caller and a pass have not overspent together."""
+        machines = [m for m in self.simulator.core.machines.values() if m.status in BILLED]
+        rate = sum(compute_rate(m.product.price * m.order.gpu_num) for m in machines)
+        if rate > most and not any("overspent" in fault for fault in self.faults):
+            self.faults.append(f"overspent: {len(machines)} machines bill {rate}, more than {most}")
 
     def _check_intents(self) -> None:
         """Every machine that was bought had its intent stored before."""

@@ -1,9 +1,8 @@
 """Records, events and deliveries as small as they can be."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -12,6 +11,9 @@ from novita_gpu.domain.instance import Attempt, CloudId, InstanceId, Machine, Of
 from novita_gpu.domain.look import Row, Seen, SweepMark
 from novita_gpu.domain.spec import BillingMode, Spec
 from novita_gpu.store.base import Change, Delivery
+from novita_gpu.store.records import Records
+from novita_gpu.store.versions import RECORD_VERSION
+from novita_gpu.store.wire import Word
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 _numbers = count(1)
@@ -81,7 +83,7 @@ def offer(region: str = "EU-01") -> Offer:
         region=region,
         billing_mode=BillingMode.ON_DEMAND,
         gpu_num=1,
-        usd_per_hour=Decimal("0.35"),
+        units_per_hour=35_000,
     )
 
 
@@ -110,3 +112,13 @@ def mark(at: datetime = NOON, *, complete: bool = True, trusted: bool = True, to
         next_at=at + timedelta(seconds=10),
         interval_s=10,
     )
+
+
+class LaterRecords(Records):
+    """Writes as a later version of this program does."""
+
+    def _commit_words(self, change: Change, commit: str) -> tuple[list[str], list[Word]]:
+        keys, words = super()._commit_words(change, commit)
+        document = cast("bytes", words[3])
+        words[3] = document.replace(b'"version":%d' % RECORD_VERSION, b'"version":%d' % (RECORD_VERSION + 1))
+        return keys, words

@@ -24,6 +24,7 @@ from novita_gpu.store.base import (
 from tests.store.cutting import cutting_wire
 from tests.store.samples import (
     NOON,
+    LaterRecords,
     after,
     closing,
     creation,
@@ -335,7 +336,7 @@ async def test_whoever_listens_hears_of_a_commit_before_it_returns(store: Store)
 
 
 async def test_a_record_of_a_later_version_is_left_alone(store: Store) -> None:
-    record = await store.records.commit(creation(new_record(version=2)))
+    record = await LaterRecords(store.wire, store.keys).commit(creation(new_record()))
     with pytest.raises(Unreadable):
         await store.records.load(record.id)
 

@@ -25,14 +25,42 @@ async def test_a_fact_is_replaced_and_forgotten(store: Store) -> None:
     assert await store.facts.fact("held") is None
 
 
-async def test_an_empty_offer_is_remembered_until_its_end_and_the_later_end_counts(store: Store) -> None:
-    await store.facts.remember_empty("4090 eu-1", after(60))
-    await store.facts.remember_empty("4090 eu-1", after(30))
-    await store.facts.remember_empty("h100 as-1", after(20))
-    assert await store.facts.empties(after(10)) == {"4090 eu-1": after(60), "h100 as-1": after(20)}
-    assert await store.facts.empties(after(20)) == {"4090 eu-1": after(60)}
+async def empty(store: Store, key: str, at: float) -> float:
+    """Met as empty then; for how long it is remembered from then on, in minutes."""
+    await store.facts.remember_empty(key, after(at), first=3 * MINUTE, longest=10 * MINUTE, forgiven=30 * MINUTE)
+    return ((await store.facts.empties(after(at)))[key] - after(at)) / MINUTE
+
+
+async def test_an_empty_offer_is_remembered_until_its_end(store: Store) -> None:
+    await empty(store, "4090 eu-1", 0)
+    await empty(store, "h100 as-1", 60)
+    assert await store.facts.empties(after(170)) == {"4090 eu-1": after(180), "h100 as-1": after(240)}
+    assert set(await store.facts.empties(after(180))) == {"h100 as-1"}
+    await store.facts.forget_empty("h100 as-1")
+    assert await store.facts.empties(after(180)) == {}
+
+
+async def test_what_is_empty_again_and_again_is_remembered_for_longer(store: Store) -> None:
+    assert [await empty(store, "4090", at) for at in (0, 180, 600, 1300)] == [3, 6, 10, 10]
+
+
+async def test_many_who_meet_it_at_the_same_moment_count_once(store: Store) -> None:
+    assert [await empty(store, "4090", at) for at in (0, 0, 1, 5)] == [3, 3, 3, 3]
+    assert await empty(store, "4090", 200) == 6
+
+
+async def test_repeats_are_forgiven_with_time(store: Store) -> None:
+    assert [await empty(store, "4090", at) for at in (0, 180, 600)] == [3, 6, 10]
+    calm = 600 + 10 * 60 + 61 * 60  # an hour and a minute after its end two repeats are forgiven
+    assert await empty(store, "4090", calm) == 6
+    assert await empty(store, "4090", calm + 3 * 24 * 3600) == 3
+
+
+async def test_all_that_is_remembered_can_be_forgotten(store: Store) -> None:
+    await empty(store, "4090", 0)
     await store.facts.forget_empties()
     assert await store.facts.empties(after(10)) == {}
+    assert await empty(store, "4090", 200) == 3
 
 
 async def test_a_lock_has_one_owner_until_it_is_given_back(store: Store) -> None:

@@ -14,6 +14,7 @@ from novita_gpu.store.keys import LIFETIMES, Keys
 from tests.store.samples import NOON, after, closing, creation, machine, mark, new_delivery, new_event, new_record, row
 from tests.valkey import forget, new_prefix
 
+MINUTE = timedelta(minutes=1)
 # Kinds that have an end only once what they belong to is over.
 ENDING = {"record", "activity", "timeline", "machine", "delivery"}
 
@@ -36,8 +37,8 @@ async def fill(store: Store) -> None:
     await store.records.touch(record.id, after(1))
     await store.events.append(new_event())
     await store.facts.first(INCARNATION, "x")
-    await store.facts.remember_empty("4090 eu-1", after(60))
-    await store.facts.ration("removals", "m1", at_most=1, within=timedelta(minutes=1), now=NOON)
+    await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
+    await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
     await store.looks.publish([row("m1", "dep/x/1")], mark())
 
 
@@ -97,7 +98,15 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
         *(of("i") for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim)),
         *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.due(), keys.deliveries(), keys.delivery_number()),
-        *(keys.empties(), keys.ration("i"), keys.rows(), keys.markers(), keys.mark()),
+        *(
+            keys.empties(),
+            keys.empty_times(),
+            keys.reserved(),
+            keys.ration("i"),
+            keys.rows(),
+            keys.markers(),
+            keys.mark(),
+        ),
     ]
     assert all(key.startswith("{ngpu}:") for key in made)
     assert len(set(made)) == len(made)

@@ -18,7 +18,7 @@ from novita_gpu.store.keys import CLOSED_FOR
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import LAST_PAUSE_S, MISSES_PER_SECOND, View
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, connect
-from tests.store.samples import NOON, after, closing, creation, machine, new_event, new_record, renewal
+from tests.store.samples import NOON, LaterRecords, after, closing, creation, machine, new_event, new_record, renewal
 from tests.store.waiting import soon, until
 from tests.valkey import forget
 
@@ -153,7 +153,7 @@ async def test_contents_of_another_incarnation_replace_what_was_here(store: Stor
 async def test_a_record_that_cannot_be_read_makes_the_view_lag_and_ends_no_read(store: Store, other: Store) -> None:
     record = await store.records.commit(creation(new_record()))
     async with following(store) as view:
-        await other.records.commit(creation(new_record(version=2)))
+        await LaterRecords(other.wire, other.keys).commit(creation(new_record()))
         await until(lambda: view.lag > 0)
         newer = await store.records.commit(renewal(record))
         assert view.get(record.id) == newer

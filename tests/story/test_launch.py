@@ -130,5 +130,5 @@ async def test_told_to_migrate_a_start_without_a_gpu_moves_to_where_there_is_one
     await service.post("/instances/trainer/start")
     after = await service.until("ready")
     assert after["novitaInstanceId"] == before["novitaInstanceId"]
-    assert service.machine()["clusterId"] != SINGAPORE
+    assert after["clusterId"] == service.machine()["clusterId"] != SINGAPORE
     assert in_order(await service.told(), "start.refused", "instance.running", "instance.ready")

@@ -106,7 +106,7 @@ async def test_its_timeline_tells_everything_once_and_in_order(service: Service)
     await service.gone()
     events = await service.events()
     assert [event["type"].removeprefix("instance.") for event in events] == [
-        *("creating", "running", "ready"),
+        *("creating", "launch.offer_chosen", "running", "ready"),
         *("stopping", "stopped"),
         *("starting", "running", "ready"),
         *("starting", "running", "ready"),

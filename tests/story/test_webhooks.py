@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from novita_gpu.domain.events import DELIVERED
 from tests.plane import Service, serving
 from tests.webhooks.receiver import Receiver
 
@@ -20,7 +21,7 @@ async def test_each_change_is_sent_once_with_a_signature_that_verifies(service: 
 async def test_what_is_sent_is_what_the_event_log_holds(service: Service, receiver: Receiver) -> None:
     await service.ready(webhookUrl=receiver.url)
     await service.gone()
-    delivered = [event for event in await service.events() if event["type"] != "instance.deleting"]
+    delivered = [event for event in await service.events() if event["type"] in DELIVERED]
     await receiver.wait_for(len(delivered))
     assert {body["data"]["sequence"] for body in receiver.bodies} == {e["data"]["sequence"] for e in delivered}
     assert set(receiver.ids) == {event["id"].replace("evt_", "msg_") for event in delivered}

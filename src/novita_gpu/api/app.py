@@ -12,7 +12,19 @@ from novita_gpu.api.edge import Edge, ids_of
 from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
-from novita_gpu.api.routes import documents, events, health, instances, lists, metrics, sync, waiting, wishes
+from novita_gpu.api.routes import (
+    catalogue,
+    costs,
+    documents,
+    events,
+    health,
+    instances,
+    lists,
+    metrics,
+    sync,
+    waiting,
+    wishes,
+)
 from novita_gpu.contract import encode
 
 # Above the largest create by a wide margin: 100 environment entries of 4 kB are 450 kB.
@@ -21,6 +33,8 @@ ROUTES = (
     *instances.ROUTES,
     *lists.ROUTES,
     *sync.ROUTES,
+    *catalogue.ROUTES,
+    *costs.ROUTES,
     *wishes.ROUTES,
     *waiting.ROUTES,
     *events.ROUTES,

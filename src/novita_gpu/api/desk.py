@@ -16,6 +16,9 @@ from novita_gpu.cloud.base import Cloud
 from novita_gpu.contract import HealthView
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
+from novita_gpu.control.costs import Costs
+from novita_gpu.control.inventory import Inventory
+from novita_gpu.control.plan import Planner
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.instance import Record
@@ -33,6 +36,9 @@ class Parts:
 
     commands: Commands
     sync: Sync
+    inventory: Inventory
+    planner: Planner
+    costs: Costs
     store: Store
     cloud: Cloud
     keyring: Keyring

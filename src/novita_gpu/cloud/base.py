@@ -4,7 +4,8 @@
     ├── OutOfCapacity      nothing was made or started: no GPU there now
     ├── NotFound           the cloud names a known reason for not knowing the id
     ├── Rejected           nothing was done, and asking again will not help
-    │   └── WrongState     …in the state the machine is in now; look again
+    │   ├── WrongState     …in the state the machine is in now; look again
+    │   └── Withdrawn      …since the product or the place of an order is not there any more
     ├── Unauthorized       the key is missing, wrong or not allowed
     ├── OutOfMoney         balance, budget or quota
     ├── Throttled          nothing was done; `retry_after` says when to come back
@@ -23,7 +24,8 @@ from typing import Protocol
 
 from novita_gpu.domain.instance import CloudId, Connection
 from novita_gpu.domain.look import Row
-from novita_gpu.domain.offers import Cluster, Product
+from novita_gpu.domain.offers import Product
+from novita_gpu.domain.regions import Cluster
 from novita_gpu.domain.spec import BillingMode, Env, Port, Spec, Tool
 from novita_gpu.domain.value import Value
 
@@ -48,6 +50,9 @@ class Rejected(CloudError): ...
 
 
 class WrongState(Rejected): ...
+
+
+class Withdrawn(Rejected): ...
 
 
 class Unauthorized(CloudError): ...

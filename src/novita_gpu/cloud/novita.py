@@ -27,6 +27,7 @@ from novita_gpu.cloud.base import (
     Template,
     Unreachable,
     Unreadable,
+    Withdrawn,
     WrongState,
 )
 from novita_gpu.cloud.budget import Budget
@@ -137,7 +138,7 @@ class Novita:
                 wanted=self._until(send_by),
             )
         except NotFound as error:
-            raise Rejected(error.message, reason=error.reason) from None
+            raise Withdrawn(error.message, reason=error.reason) from None
         except WrongState as error:
             # A closed cluster or node is no fault of the order: the next place may take it.
             kind = OutOfCapacity if error.reason in PLACE_REASONS else Rejected

@@ -19,9 +19,10 @@ from novita_gpu.cloud.base import (
     Sample,
     Template,
 )
-from novita_gpu.cloud.wire import Fields, Lexicon, region_of
+from novita_gpu.cloud.wire import Fields, Lexicon
 from novita_gpu.domain.instance import CloudId, Connection, PortMapping, Seen
 from novita_gpu.domain.money import BALANCE_UNITS_PER_USD
+from novita_gpu.domain.regions import region_of
 from novita_gpu.domain.spec import Env, Port, Tool
 
 
@@ -71,6 +72,7 @@ def _seen(fields: Fields, began_at: datetime, lexicon: Lexicon) -> Seen:
         error_state=error.text("state"),
         error_message=error.text("message"),
         last_started_at=fields.at("lastStartedAt", "startedAt"),
+        last_stopped_at=fields.at("lastStoppedAt", "stoppedAt"),
     )
 
 
@@ -139,6 +141,7 @@ def read_product(fields: Fields, lexicon: Lexicon) -> Product | None:
         billing_modes=fields.texts("billingMethods"),
         on_demand_units=_units(fields, "price"),
         spot_units=_units(fields, "spotPrice"),
+        free_gpus=fields.whole("availableGpuNumber") or None,
     )
 
 

@@ -193,11 +193,6 @@ def rows_of(answer: Fields, *names: str) -> Rows:
     return Rows(fields, total, strange=len(_items(value)) - len(fields))
 
 
-def region_of(display_name: str) -> str:
-    """The name that products join on: "US-CA-06 (California)" is "US-CA-06"."""
-    return display_name.strip().split(" ", 1)[0]
-
-
 class Lexicon:
     """Words that the cloud may use. An unknown one is kept as it is and logged once."""
 

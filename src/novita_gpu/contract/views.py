@@ -7,10 +7,11 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from novita_gpu.contract.fields import Time, Usd, time_text
+from novita_gpu.domain.bill import spent
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.idle import idle_since, stop_due
 from novita_gpu.domain.instance import Connection, Offer, Readiness, Record, Status, Wish, status
-from novita_gpu.domain.money import cost, usd_text
+from novita_gpu.domain.money import price_text, usd_of_grains, usd_text
 from novita_gpu.domain.spec import Activity, BillingMode
 
 # While a machine is in one of these, what was read of this run's ports and passwords is still true.
@@ -280,13 +281,11 @@ def _error(record: Record) -> ErrorView | None:
 
 def _price(offer: Offer | None) -> str | None:
     """None also for a machine that was taken in and whose price nobody knows."""
-    return usd_text(offer.usd_per_hour) if offer and offer.usd_per_hour else None
+    return price_text(offer.units_per_hour) if offer and offer.units_per_hour else None
 
 
 def _cost(record: Record, until: datetime) -> str:
-    bill = record.bill
-    running = cost(bill.usd_per_hour, bill.since, until) if bill.since else 0
-    return usd_text(bill.spent_usd + running)
+    return usd_text(usd_of_grains(spent(record.bill, until).total))
 
 
 def _ports(connection: Connection | None, readiness: Readiness) -> tuple[PortView, ...]:

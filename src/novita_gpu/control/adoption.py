@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 import structlog
 from msgspec.structs import replace
@@ -32,7 +31,7 @@ from novita_gpu.domain.instance import (
 )
 from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.look import Look, Row
-from novita_gpu.domain.money import usd_per_hour
+from novita_gpu.domain.money import price_of
 from novita_gpu.domain.orphans import CLAIMS, Mark, bears, mark_of, released, standing
 from novita_gpu.domain.spec import AutoStop, BillingMode, Recovery, Spec
 from novita_gpu.store import Store
@@ -128,23 +127,23 @@ class Adoption:
             region=row.region,
             billing_mode=mode,
             gpu_num=row.gpu_num or 1,
-            usd_per_hour=await self.price(row) or Decimal(0),
+            units_per_hour=await self.price(row) or 0,
             cpu_num=row.cpu_num,
             memory_gb=row.memory_gb,
         )
 
-    async def price(self, row: Row) -> Decimal | None:
-        """USD for the whole machine and hour; None when nobody can tell, as for monthly ones."""
+    async def price(self, row: Row) -> int | None:
+        """Of the whole machine, per hour; None when nobody can tell, as for monthly ones."""
         if row.billing_mode not in set(BillingMode):
             return None
         mode = BillingMode(row.billing_mode)
         try:
-            products = await self._catalogue.products(mode)
+            products = (await self._catalogue.products(mode).known()).value
         except CloudError as error:
             log.info("price.unknown", machine=row.id, error=error.message)
             return None
         units = next((p.units(mode) for p in products if p.id == row.product_id), 0)
-        return usd_per_hour(units, row.gpu_num or 1) if units else None
+        return price_of(units, row.gpu_num or 1) if units else None
 
     def _numbered(self, record: Record, row: Row, listed: Iterable[Row]) -> Record:
         """The numbers of other machines that the lost record had made are not given again."""
@@ -156,7 +155,7 @@ class Adoption:
 
     async def _commit(self, record: Record, row: Row, cause: Cause) -> Record:
         """Under its name, or with the first number that makes it free."""
-        price = "" if record.offer and record.offer.usd_per_hour else "; its price is not known"
+        price = "" if record.offer and record.offer.units_per_hour else "; its price is not known"
         reason = f"{row.id} {row.name} was there already and is taken in; auto-stop is off for it{price}"
         learned = Learned(record=record, notes=(Note(type=EventType.TAKEN_IN, reason=reason),))
         for number in range(1, NAMES + 1):

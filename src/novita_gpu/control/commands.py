@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from novita_gpu.cloud.base import CloudError
 from novita_gpu.contract import (
     Accepted,
     BulkRow,
@@ -21,19 +20,19 @@ from novita_gpu.contract import (
 )
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.launch import Launcher
-from novita_gpu.control.order import Orders, refuse_without_offer
+from novita_gpu.control.order import Orders, Quote
 from novita_gpu.domain.answers import new_run
-from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Unavailable
+from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Refused, Unavailable
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.instance import CloudId, InstanceId, Offer, Record, Run, RunKind, Status, Wish, status
-from novita_gpu.domain.money import usd_text
+from novita_gpu.domain.limits import UNLIMITED, Limits, figures, over_price
+from novita_gpu.domain.money import compute_rate, price_text
 from novita_gpu.domain.spec import Activity, AutoStop, HealthCheck, OnStartCapacity, Recovery
 from novita_gpu.domain.value import Value
 from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
 from novita_gpu.store import Store
-from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunning, Stale
+from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunning, OverLimit, Stale
 
 T = TypeVar("T")
 
@@ -72,30 +71,32 @@ class Commands:
         *,
         store: Store,
         orders: Orders,
-        launcher: Launcher,
         journal: Journal,
         bell: Bell,
         defaults: Defaults,
+        limits: Limits = UNLIMITED,
         now: Callable[[], datetime],
         new_id: Callable[[str], str],
         check_receiver: Callable[[str], None],
         look_soon: timedelta,
     ) -> None:
-        self._store, self._orders, self._launcher, self._journal = store, orders, launcher, journal
-        self._bell, self._defaults, self._now, self._new_id = bell, defaults, now, new_id
+        self._store, self._orders, self._journal, self._bell = store, orders, journal, bell
+        self._defaults, self._limits, self._now, self._new_id = defaults, limits, now, new_id
         self._check_receiver, self._look_soon = check_receiver, look_soon
 
     async def create(self, request: CreateInstance, caller: Caller) -> Outcome:
         """Stores the instance; passes buy its machine. Raises every `Problem` before anything is stored."""
         self._receivers(request.webhook_url)
         await self._refuse_taken(request.name)
-        record = await self._record(request, caller)
-        accepted = await self._expectation(record)
+        quote = await self._orders.quote(request)
+        self._orders.refuse_without_offer(quote)
+        record = self._record(request, quote, caller)
+        accepted = self._expectation(record, quote)
         outcome = Outcome(accepted=accepted, began=True, created=True, kept=caller.claim is not None)
         try:
-            await self._commit(None, record, caller, outcome)
-        except NameTaken as taken:
-            raise _taken(taken.name, taken.owner) from None
+            await self._commit(None, record, caller, outcome, self._limits)
+        except NameTaken as lost:
+            raise taken(lost.name, lost.owner) from None
         await self._wake(record.id)
         return outcome
 
@@ -192,8 +193,8 @@ class Commands:
             return BulkRow(instance_id=record.id, name=record.name, status=status(record), error=error)
         return BulkRow(instance_id=record.id, name=record.name, status=outcome.accepted.status)
 
-    async def _record(self, request: CreateInstance, caller: Caller) -> Record:
-        spec, now, defaults = await self._orders.spec(request), self._now(), self._defaults
+    def _record(self, request: CreateInstance, quote: Quote, caller: Caller) -> Record:
+        spec, now, defaults = quote.spec, self._now(), self._defaults
         check = request.health_check
         return Record(
             id=InstanceId(self._new_id("ins")),
@@ -209,24 +210,24 @@ class Commands:
             auto_stop=request.auto_stop.over(defaults.auto_stop) if request.auto_stop else defaults.auto_stop,
             recovery=request.recovery.over(defaults.recovery) if request.recovery else defaults.recovery,
             on_start_capacity=request.on_start_capacity or defaults.on_start_capacity,
+            dearest=dearest(quote, self._limits),
             webhook_url=request.webhook_url,
             due=now,
         )
 
-    async def _expectation(self, record: Record) -> Accepted:
-        """What create answers: the first offer, when the catalogue is at hand; raises `Refused` when it has none."""
-        accepted = _accepted(record, _create_message(record))
-        try:
-            ranking = await self._launcher.offers(record)
-        except CloudError:
+    def _expectation(self, record: Record, quote: Quote) -> Accepted:
+        """What create answers: the first offer, when a catalogue is at hand."""
+        accepted = _accepted(record, f"Accepted. {create_message(record.auto_stop)}")
+        if quote.fault:
+            accepted = replace(accepted, message=f"{accepted.message} {_out_of_date(quote)}")
+        if quote.ranking is None or not quote.ranking.offers:
             return accepted
-        refuse_without_offer(ranking, record.spec)
-        offer = ranking.offers[0]
+        offer = quote.ranking.offers[0]
         return replace(
             accepted,
             region=offer.region,
             product_id=offer.product_id,
-            price_per_hour=usd_text(offer.usd_per_hour),
+            price_per_hour=price_text(offer.units_per_hour),
             estimated_ready_time=self._ready_by(offer, RunKind.LAUNCH),
         )
 
@@ -264,11 +265,13 @@ class Commands:
                 begin(record), operation_webhook_url=webhook_url, correlation=caller.correlation, due=self._now()
             )
             accepted = _accepted(after, f"{verb.capitalize()} was accepted and will happen.")
+            if verb is Verb.START and after.machine:
+                self._refuse_dear(after.machine.offer)
             if after.wants is Wish.RUNNING:
                 estimate = self._ready_by(after.offer, after.run.kind)
                 accepted = replace(accepted, estimated_ready_time=estimate)
             outcome = Outcome(accepted=accepted, began=True, kept=caller.claim is not None)
-            await self._commit(record, after, caller, outcome)
+            await self._commit(record, after, caller, outcome, self._limits if verb is Verb.START else None)
             await self._wake(record.id)
             return outcome
 
@@ -285,12 +288,25 @@ class Commands:
             "STORE_UNAVAILABLE", "The instance changes too fast; try again.", retry_after=timedelta(seconds=1)
         )
 
-    async def _commit(self, before: Record | None, after: Record, caller: Caller, outcome: Outcome) -> None:
+    def _refuse_dear(self, offer: Offer) -> None:
+        dear = over_price(offer.units_per_hour, self._limits)
+        if dear:
+            details = figures(self._limits, None, compute_rate(offer.units_per_hour))
+            raise Refused("LIMIT_REACHED", f"{dear}.", details=details)
+
+    async def _commit(
+        self, before: Record | None, after: Record, caller: Caller, outcome: Outcome, limits: Limits | None = None
+    ) -> None:
         code, body = answer_of(outcome)
         answer = Answer(status=code, body=body) if caller.claim else None
-        change = self._journal.change(before, after, caller.cause, self._now(), claim=caller.claim, answer=answer)
+        change = self._journal.change(
+            before, after, caller.cause, self._now(), claim=caller.claim, answer=answer, limits=limits
+        )
         try:
             await self._journal.write(change)
+        except OverLimit as over:
+            text = f"{over}. Stop or delete something, or have the limit raised."
+            raise Refused("LIMIT_REACHED", text, details=figures(over.limits, over.there, over.asked)) from None
         except ClaimLost:
             raise Conflicting(
                 "IDEMPOTENCY_IN_PROGRESS",
@@ -303,7 +319,7 @@ class Commands:
         owner = await self._store.records.id_of_name(name)
         record = await self._store.records.load(owner) if owner else None
         if record and record.deleted_at is None:
-            raise _taken(name, record.id)
+            raise taken(name, record.id)
 
     def _receivers(self, url: str | None) -> None:
         if url:
@@ -324,20 +340,34 @@ def _accepted(record: Record, message: str) -> Accepted:
     )
 
 
-def _create_message(record: Record) -> str:
-    policy = record.auto_stop
+def dearest(quote: Quote, limits: Limits) -> int:
+    """What is reserved for it: the dearest offer; without a catalogue the highest price that is allowed, if any."""
+    if quote.ranking and quote.ranking.offers:
+        return quote.ranking.dearest
+    allowed = (quote.spec.max_units_per_hour, limits.max_price)
+    return min((price for price in allowed if price is not None), default=0)
+
+
+def _out_of_date(quote: Quote) -> str:
+    if quote.at is None:
+        return "The cloud does not answer now and no catalogue is at hand: offers are chosen once it does."
+    return f"The cloud does not answer now; its catalogue is of {time_text(quote.at)}, and nothing is bought by it."
+
+
+def create_message(policy: AutoStop) -> str:
+    """What a caller should know of when it will be stopped."""
     if not policy.enabled:
-        return "Accepted. It is not stopped for idleness; stop it when you are done."
+        return "It is not stopped for idleness; stop it when you are done."
     if policy.activity is not Activity.HEARTBEAT:
-        return "Accepted. GPU use cannot be read yet, and unknown never stops: stop it when you are done."
+        return "GPU use cannot be read yet, and unknown never stops: stop it when you are done."
     minutes = policy.idle.total_seconds() / 60
     return (
-        f"Accepted. Once ready it is stopped after {minutes:g} minutes without a heartbeat (PUT …/last-used), "
+        f"Once ready it is stopped after {minutes:g} minutes without a heartbeat (PUT …/last-used), "
         "whatever its GPU does."
     )
 
 
-def _taken(name: str, owner: InstanceId) -> Conflicting:
+def taken(name: str, owner: InstanceId) -> Conflicting:
     return Conflicting(
         "INSTANCE_ALREADY_EXISTS",
         f"The name {name} belongs to a living instance. Choose another, or delete that one.",

@@ -10,7 +10,7 @@ from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.contract import ComprehensiveRow, InstanceView, SourcesView, instance_view, time_text
 from novita_gpu.contract.comprehensive import Consistency
 from novita_gpu.contract.views import AutoStopView, ConnectionView, ReadinessView
-from novita_gpu.control.catalogue import Remembered
+from novita_gpu.control.remembered import Remembered
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
     EXITED_STATUS,
@@ -46,7 +46,7 @@ class Listings:
     async def latest(self) -> tuple[Listing | None, str]:
         """A listing and what is wrong with it; None with the reason when the cloud is out of reach."""
         try:
-            listing = await self._remembered.get()
+            listing = (await self._remembered.fresh()).value
         except CloudError as error:
             return None, error.message
         return listing, "" if listing.complete else listing.fault or "the cloud's list could not be read whole"

@@ -12,6 +12,7 @@ from novita_gpu.control.bell import Bell
 from novita_gpu.domain.events import DELIVERED, OF_STATUS, Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
+from novita_gpu.domain.limits import Limits
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Change, Claim, Delivery
 
@@ -69,6 +70,7 @@ class Journal:
         answer: Answer | None = None,
         weighs_activity: bool = False,
         weighed_activity: datetime | None = None,
+        limits: Limits | None = None,
     ) -> Change:
         """One commit with an event for each note and one for a changed status, addressed to their receivers."""
         learned = after if isinstance(after, Learned) else Learned(record=after)
@@ -84,6 +86,7 @@ class Journal:
             answer=answer,
             guards_activity=weighs_activity,
             weighed_activity=weighed_activity,
+            limits=limits,
         )
 
     def _events(
@@ -91,10 +94,10 @@ class Journal:
     ) -> Iterator[Event]:
         record = learned.record
         previous = status(before) if before else None
-        told: list[tuple[EventType, str | None]] = [(note.type, note.reason) for note in learned.notes]
+        told: list[tuple[EventType, str | None, dict[str, str]]] = [(n.type, n.reason, n.facts) for n in learned.notes]
         if status(record) is not previous:
-            told.append((OF_STATUS[status(record)], cause.reason or record.reason))
-        for type_, reason in told:
+            told.append((OF_STATUS[status(record)], cause.reason or record.reason, {}))
+        for type_, reason, facts in told:
             yield Event(
                 id=self._new_id("evt"),
                 type=type_,
@@ -105,6 +108,7 @@ class Journal:
                 correlation=cause.correlation or record.correlation,
                 operation=record.operation,
                 previous_status=previous,
+                facts=facts,
                 instance=snapshot,
             )
 

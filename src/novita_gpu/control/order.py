@@ -1,48 +1,114 @@
-"""A request to create, turned into a spec: template copied, regions resolved, everything checked that can be."""
+"""A request to create, turned into a spec and its offers: template copied, everything checked that can be."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from novita_gpu.cloud.base import CloudError, NotFound, Template
 from novita_gpu.contract import CreateInstance
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.domain.errors import Fault, Invalid, Missing, Refused, Unavailable
-from novita_gpu.domain.offers import Cluster, Product, Ranking, is_named
+from novita_gpu.domain.limits import UNLIMITED, Limits
+from novita_gpu.domain.money import price_limit, price_text
+from novita_gpu.domain.offers import Product, Ranking, Rule, is_named, rank
+from novita_gpu.domain.regions import Regions, region_of
 from novita_gpu.domain.spec import Spec
+from novita_gpu.domain.value import Value
 
 DEFAULT_ROOTFS_GB = 60
 MAX_PORTS_AND_TOOLS = 15
+# A table of regions older than this is read anew before a region is called unknown.
+REGIONS_TRUSTED_FOR = timedelta(seconds=30)
+
+
+class Quote(Value, frozen=True, kw_only=True):
+    """A spec, and what could be bought for it. `ranking` None: no catalogue is at hand. `fault`: it is old, and rules
+    nothing out.
+    """
+
+    spec: Spec
+    ranking: Ranking | None = None
+    at: datetime | None = None
+    fault: str = ""
 
 
 class Orders:
-    """Makes specs. Without cloud and catalogue at hand it checks less, and the pass decides."""
+    """Makes quotes. Without cloud and catalogue at hand it checks less, and the pass decides."""
 
-    def __init__(self, catalogue: Catalogue, default_regions: Sequence[str]) -> None:
-        self._catalogue, self._default_regions = catalogue, tuple(default_regions)
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        default_regions: Sequence[str],
+        now: Callable[[], datetime],
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        self._catalogue, self._limits, self._now = catalogue, limits, now
+        self._default_regions = tuple(map(region_of, default_regions))
 
-    async def spec(self, request: CreateInstance) -> Spec:
-        """Raises `Invalid` (all faults at once), `Missing` for a template or product, `Unavailable`."""
-        clusters = await self._clusters()
-        faults = _region_faults(request, clusters) if clusters else []
+    async def quote(self, request: CreateInstance) -> Quote:
+        """Raises `Invalid` (all faults at once), `Missing` for a template, credential or product, `Unavailable`."""
+        regions = await self._regions(request)
         template = await self._template(request)
-        spec = _spec(request, template, self._regions(request, clusters))
-        faults += _port_faults(spec)
+        spec = _spec(request, template, self._wanted(request, regions))
+        faults = [*(_region_faults(request, regions) if regions else ()), *_port_faults(spec)]
         if faults:
             raise Invalid(*faults)
-        await self._require_product(spec)
-        return spec
-
-    async def _clusters(self) -> tuple[Cluster, ...]:
+        await self._require_credential(template)
         try:
-            return await self._catalogue.clusters()
+            market = await self._catalogue.known_market(spec.billing_mode)
+        except CloudError as error:
+            return Quote(spec=spec, fault=error.message)
+        if not market.fault:
+            _require_product(spec, market.value.products)
+        ranking = rank(spec, market.value, self._now())
+        return Quote(spec=spec, ranking=ranking, at=market.at, fault=market.fault)
+
+    def refuse_without_offer(self, quote: Quote) -> None:
+        """Raises `Refused` when a catalogue that is not old rules every offer out: a line a region says why."""
+        refusal = self.refusal(quote)
+        if refusal and not quote.fault:
+            raise refusal
+
+    def refusal(self, quote: Quote) -> Refused | None:
+        """What a create would be refused with for want of an offer."""
+        ranking, spec = quote.ranking, quote.spec
+        if ranking is None or ranking.offers:
+            return None
+        lines = [
+            {"region": p.region, "productId": p.product_id, "rule": p.rule.value, "reason": p.why}
+            for p in ranking.passed_over
+        ]
+        what = spec.product_name or spec.product_id
+        if ranking.is_for(Rule.MAX_PRICE):
+            return Refused(
+                "PRICE_TOO_HIGH",
+                f"What there is of {what} costs more than maxPricePerHour; details say how much.",
+                details=lines,
+            )
+        if ranking.is_for(Rule.PRICE_CEILING):
+            most = price_text(self._limits.max_price or 0)
+            text = f"What there is of {what} costs more than MAX_PRICE_USD_PER_HOUR, which is {most}."
+            return Refused("LIMIT_REACHED", text, details={"maxPriceUsdPerHour": most, "offers": lines})
+        return Refused("NO_OFFER", f"No region offers {what} as asked; details say why for each.", details=lines)
+
+    async def _regions(self, request: CreateInstance) -> Regions | None:
+        """The cloud's table; read anew if it lacks what was asked for and is not of this moment."""
+        clusters = self._catalogue.clusters
+        try:
+            known = await clusters.known()
+            is_old = self._now() >= known.at + REGIONS_TRUSTED_FOR
+            if is_old and any(_region_faults(request, Regions(clusters=known.value))):
+                clusters.forget()
+                known = await clusters.known()
         except CloudError:
-            return ()
+            return None
+        return Regions(clusters=known.value)
 
     async def _template(self, request: CreateInstance) -> Template | None:
         template_id = request.template
         if template_id is None:
             return None
         try:
-            return await self._catalogue.template(template_id)
+            return (await self._catalogue.template(template_id).known()).value
         except NotFound:
             raise Missing(
                 "TEMPLATE_NOT_FOUND", f"There is no template {template_id}. Check the id in the cloud's console."
@@ -54,44 +120,42 @@ class Orders:
                 retry_after=error.retry_after,
             ) from error
 
-    def _regions(self, request: CreateInstance, clusters: Sequence[Cluster]) -> tuple[str, ...]:
-        """The caller's order, else the configured one with the preferred region first; ids become names."""
-        names = {c.id: c.region for c in clusters}
-        listed = request.regions or self._default_regions
-        preferred = (request.region,) if request.region else ()
-        ordered = dict.fromkeys(names.get(r, r) for r in (*preferred, *listed))
-        return tuple(ordered)[: None if request.fallback else 1]
-
-    async def _require_product(self, spec: Spec) -> None:
+    async def _require_credential(self, template: Template | None) -> None:
+        """Of our own templates: what an official one names is not in our list."""
+        if template is None or not template.image_auth_id or template.channel != "private":
+            return
         try:
-            products = await self._catalogue.products(spec.billing_mode)
+            auths = await self._catalogue.auths.known()
         except CloudError:
             return
-        if not any(is_named(p, spec) for p in products):
-            raise Missing("PRODUCT_NOT_FOUND", _no_product(spec, products))
+        if not auths.fault and template.image_auth_id not in {auth.id for auth in auths.value}:
+            text = f"Template {template.id} names a registry credential that the account has not. Give it another one."
+            raise Missing("REGISTRY_AUTH_NOT_FOUND", text)
+
+    def _wanted(self, request: CreateInstance, regions: Regions | None) -> tuple[str, ...]:
+        """The caller's order, else the configured one; the preferred region first. Ids and names as they were given."""
+        listed = request.regions or self._default_regions
+        words = (*((request.region,) if request.region else ()), *listed)
+        ordered = regions.distinct(words) if regions else tuple(dict.fromkeys(words))
+        return ordered[: None if request.fallback else 1]
 
 
-def refuse_without_offer(ranking: Ranking, spec: Spec) -> None:
-    """Raises `Refused` when the catalogue rules every offer out: a line a region says why."""
-    if ranking.offers:
-        return
-    lines = [{"region": p.region, "productId": p.product_id, "reason": p.why} for p in ranking.passed_over]
-    dear = bool(lines) and all("maxPricePerHour" in p.why for p in ranking.passed_over)
-    code = "PRICE_TOO_HIGH" if dear else "NO_OFFER"
-    what = spec.product_name or spec.product_id
-    raise Refused(code, f"No region offers {what} as asked; details say why for each.", details=lines)
+def _require_product(spec: Spec, products: Sequence[Product]) -> None:
+    if not any(is_named(p, spec) for p in products):
+        raise Missing("PRODUCT_NOT_FOUND", _no_product(spec, products))
 
 
 def _spec(request: CreateInstance, template: Template | None, regions: tuple[str, ...]) -> Spec:
     """Each field is the caller's, else the template's."""
     base = template or Template(id="", name="", channel="", image_url=request.image_url or "")
+    limit = request.max_price_per_hour
     return Spec(
         product_name=None if request.product_id else request.product_name,
         product_id=request.product_id,
         gpu_num=request.gpu_num,
         rootfs_size_gb=request.rootfs_size or base.rootfs_size_gb or DEFAULT_ROOTFS_GB,
         billing_mode=request.billing_mode,
-        max_usd_per_hour=request.max_price_per_hour,
+        max_units_per_hour=None if limit is None else price_limit(limit),
         regions=regions,
         image_url=base.image_url,
         image_auth_id=base.image_auth_id,
@@ -106,16 +170,13 @@ def _spec(request: CreateInstance, template: Template | None, regions: tuple[str
     )
 
 
-def _region_faults(request: CreateInstance, clusters: Sequence[Cluster]) -> list[Fault]:
-    known = {c.id for c in clusters} | {c.region for c in clusters}
+def _region_faults(request: CreateInstance, regions: Regions) -> Iterator[Fault]:
     asked = [("region", request.region)] if request.region else []
     asked += [(f"regions[{i}]", region) for i, region in enumerate(request.regions or ())]
-    names = ", ".join(sorted({c.region for c in clusters}))
-    return [
-        Fault(field=field, message=f"There is no such region. Known are {names}.", value=region)
-        for field, region in asked
-        if region not in known
-    ]
+    names = ", ".join(regions.names)
+    for field, region in asked:
+        if not regions.of(region):
+            yield Fault(field=field, message=f"There is no such region. Known are {names}.", value=region)
 
 
 def _port_faults(spec: Spec) -> list[Fault]:

@@ -9,26 +9,38 @@ from msgspec.structs import replace
 from novita_gpu.cloud.base import MUTATION_TIMEOUT, Cloud, CloudError, Detail, Lane, NotFound
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.launch import Launcher
+from novita_gpu.control.launch import Launcher, remember_empty
 from novita_gpu.control.ledger import Ledger
 from novita_gpu.control.probe import Prober
 from novita_gpu.control.replies import replied
-from novita_gpu.domain.answers import Reply, adopted, failed, mutation_answered, settled, stopped_by_policy
+from novita_gpu.domain.answers import (
+    Meaning,
+    Reply,
+    adopted,
+    failed,
+    mutation_answered,
+    no_room,
+    settled,
+    stopped_by_policy,
+)
 from novita_gpu.domain.decide import NONE_KNOWN, Policy, decide
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import InstanceId, Mutation, MutationKind, Record, is_moving
 from novita_gpu.domain.learn import Learned, Note, learn
+from novita_gpu.domain.limits import UNLIMITED, Limits, over_price
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.orphans import Orphans, Standing, standing
 from novita_gpu.domain.readiness import probed, targets
 from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
 from novita_gpu.observe import correlate
 from novita_gpu.store import Store
-from novita_gpu.store.base import InUse, Stale
+from novita_gpu.store.base import InUse, OverLimit, Stale
 
 log = structlog.get_logger()
 
 _SAVING = frozenset({MutationKind.STOP, MutationKind.DELETE})
+# What makes a stopped machine bill again.
+_UPWARD = frozenset({MutationKind.START, MutationKind.MIGRATE})
 # A get that had no answer is tried again after this.
 LOOK_AGAIN = timedelta(seconds=5)
 CONTROL = Cause(actor="control")
@@ -47,6 +59,7 @@ class Reconciler:
         journal: Journal,
         bell: Bell,
         policy: Policy,
+        limits: Limits = UNLIMITED,
         moving: timedelta,
         now: Callable[[], datetime],
         new_id: Callable[[str], str],
@@ -54,7 +67,7 @@ class Reconciler:
     ) -> None:
         self._store, self._cloud, self._launcher, self._prober = store, cloud, launcher, prober
         self._journal, self._bell, self._policy, self._moving = journal, bell, policy, moving
-        self._now, self._new_id = now, new_id
+        self._limits, self._now, self._new_id = limits, now, new_id
         self._mutation_timeout = mutation_timeout
         self._ledger = Ledger(store)
 
@@ -160,24 +173,40 @@ class Reconciler:
 
     async def _mutate(self, before: Record, learned: Learned, step: Change) -> tuple[Record, datetime | None]:
         lane = Lane.SAVING if step.kind in _SAVING else Lane.SPENDING
+        machine = learned.record.machine
+        dear = over_price(machine.offer.units_per_hour, self._limits) if machine and _is_upward(step) else None
+        if dear:
+            return await self._wait_for_room(before, learned, dear)
         try:
             async with self._cloud.permit(lane):
                 return await self._sent(before, learned, step), self._now()
         except CloudError as error:
             until = self._now() + (error.retry_after or LOOK_AGAIN)
             return await self._settle_down(before, learned, Rest(until=until, reason=error.message))
+        except OverLimit as limit:
+            return await self._wait_for_room(before, learned, str(limit))
+
+    async def _wait_for_room(self, before: Record, learned: Learned, why: str) -> tuple[Record, datetime | None]:
+        waits = no_room(learned, why, self._now())
+        until = waits.record.run.not_before
+        return await self._write(before, waits, until), until
 
     async def _sent(self, before: Record, learned: Learned, step: Change) -> Record:
         """Intent, call, answer. The intent is stored first, so that a crash has one place to have happened."""
-        mutation = self._intent(learned.record, step)
+        mutation, upward = self._intent(learned.record, step), _is_upward(step)
         field = "twin_removal" if step.twin else "mutation"
         intended = replace(learned.record, **{field: mutation})
-        stored = await self._write(before, _plus(learned, intended, *_told_of(step)), mutation.deadline)
+        if upward:
+            intended = replace(intended, run=replace(intended.run, no_room=False))
+        limits = self._limits if upward else None
+        stored = await self._write(before, _plus(learned, intended, *_told_of(step)), mutation.deadline, limits)
         reply = await self._call(step)
         log.info("mutation.answered", kind=step.kind, meaning=reply.meaning, reason=step.reason)
         written = await self._journal.fact(
             stored.id, lambda now: mutation_answered(now, mutation, reply), CONTROL, reply.at
         )
+        if reply.meaning is Meaning.CAPACITY and step.kind is MutationKind.START and stored.machine:
+            await remember_empty(self._store, stored.machine.offer, reply.at)
         return written or stored
 
     def _intent(self, record: Record, step: Change) -> Mutation:
@@ -228,10 +257,12 @@ class Reconciler:
         )
         return await self._journal.write(change)
 
-    async def _write(self, before: Record, learned: Learned, due: datetime | None) -> Record:
+    async def _write(
+        self, before: Record, learned: Learned, due: datetime | None, limits: Limits | None = None
+    ) -> Record:
         """`due` is stored with the rest: a ring that is lost on the way is made up for by the next listing."""
         learned = replace(learned, record=replace(learned.record, due=due))
-        return await self._journal.write(self._journal.change(before, learned, CONTROL, self._now()))
+        return await self._journal.write(self._journal.change(before, learned, CONTROL, self._now(), limits=limits))
 
     async def _wake(self, record: Record, until: datetime | None) -> None:
         """Set what wakes the next pass: a ring if it is due, else an alarm; and a listing soon while it moves."""
@@ -256,6 +287,10 @@ def _plus(learned: Learned, record: Record, *notes: Note) -> Learned:
 
 def _joined(first: Learned, second: Learned) -> Learned:
     return Learned(record=second.record, notes=(*first.notes, *second.notes))
+
+
+def _is_upward(step: Change) -> bool:
+    return step.kind in _UPWARD and not step.twin
 
 
 def _told_of(step: Change) -> tuple[Note, ...]:

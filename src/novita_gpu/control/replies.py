@@ -13,6 +13,7 @@ from novita_gpu.cloud.base import (
     Throttled,
     Unauthorized,
     Unreachable,
+    Withdrawn,
     WrongState,
 )
 from novita_gpu.domain.answers import Meaning, Reply
@@ -22,6 +23,7 @@ _MEANINGS: tuple[tuple[type[CloudError], Meaning], ...] = (
     (OutOfCapacity, Meaning.CAPACITY),
     (NotFound, Meaning.NOT_FOUND),
     (WrongState, Meaning.WRONG_STATE),
+    (Withdrawn, Meaning.WITHDRAWN),
     (Rejected, Meaning.REJECTED),
     (Unauthorized, Meaning.HELD),
     (OutOfMoney, Meaning.HELD),

@@ -133,6 +133,7 @@ class Sweep:
             next_at=self._now() + interval,
             interval_s=interval.total_seconds(),
             fault=listing.fault or (doubt.reason if doubt else ""),
+            previous_at=before and (before.began_at if before.complete else before.previous_at),
         )
         if await self._store.looks.publish(listing.rows, mark):
             await self._remember(survey)

@@ -21,7 +21,7 @@ from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.errors import Missing, Problem, Unavailable
 from novita_gpu.domain.instance import CloudId, is_moving
 from novita_gpu.domain.learn import CONFIRM_AFTER
-from novita_gpu.domain.money import usd_text
+from novita_gpu.domain.money import price_text
 from novita_gpu.domain.orphans import REMOVALS, WISH_FOR, Orphans, Standing, Unclaimed, held_back, standing
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
@@ -161,7 +161,7 @@ class Sync:
             novita_instance_id=one.id,
             name=one.name,
             since=time_text(one.since),
-            usd_per_hour=usd_text(price) if price else None,
+            usd_per_hour=price_text(price) if price else None,
             held_back=None if one.lookalike else self._held_back(one, survey),
         )
 

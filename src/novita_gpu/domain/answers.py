@@ -37,6 +37,7 @@ HOLD = timedelta(minutes=1)
 class Meaning(StrEnum):
     DONE = "done"
     CAPACITY = "capacity"
+    WITHDRAWN = "withdrawn"  # what was ordered is not sold any more
     REJECTED = "rejected"
     WRONG_STATE = "wrong_state"
     NOT_FOUND = "not_found"
@@ -57,6 +58,7 @@ class Reply(Value, frozen=True, kw_only=True):
 
 _REFUSALS = {
     Meaning.CAPACITY: Refusal.CAPACITY,
+    Meaning.WITHDRAWN: Refusal.WITHDRAWN,
     Meaning.REJECTED: Refusal.REJECTED,
     Meaning.WRONG_STATE: Refusal.REJECTED,
     Meaning.NOT_FOUND: Refusal.REJECTED,
@@ -116,7 +118,7 @@ def _create_refused(record: Record, attempt: Attempt, reply: Reply) -> Learned:
     attempt = replace(attempt, state=AttemptState.REFUSED, refusal=refusal, message=reply.message, answered_at=reply.at)
     record = record.with_attempt(attempt)
     offer = attempt.offer
-    if refusal is Refusal.CAPACITY:
+    if refusal in {Refusal.CAPACITY, Refusal.WITHDRAWN}:
         reason = f"{offer.product_id} in {offer.region}: {reply.message}"
         return Learned(record=record, notes=(Note(type=EventType.OFFER_REFUSED, reason=reason),))
     if refusal is Refusal.REJECTED:
@@ -190,6 +192,14 @@ def paused(record: Record, reply: Reply, first: timedelta, longest: timedelta) -
     pause = max(min(first * 2**record.run.refusals, longest), reply.retry_after or timedelta(0))
     run = replace(record.run, refusals=min(record.run.refusals + 1, 20), not_before=reply.at + pause)
     return replace(record, run=run, reason=reply.message or record.reason)
+
+
+def no_room(learned: Learned, reason: str, at: datetime) -> Learned:
+    """The operator's limit has no room for it: it waits, reserves nothing meanwhile, and says so once."""
+    record = learned.record
+    waits = paused(record, Reply(meaning=Meaning.LATER, at=at, message=reason), FIRST_PAUSE, LONGEST_PAUSE)
+    told = () if record.run.no_room else (Note(type=EventType.LIMIT_REACHED, reason=reason),)
+    return Learned(record=replace(waits, run=replace(waits.run, no_room=True)), notes=(*learned.notes, *told))
 
 
 def failed(record: Record, code: str, message: str, at: datetime) -> Record:

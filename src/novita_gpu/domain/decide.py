@@ -220,6 +220,7 @@ def _time_limit(case: Case) -> Step | None:
     if not died and case.now < limit_at(record, case.policy):
         return None
     reason = f"it did not run within {_minutes(case.policy.launch_timeout)}"
+    reason += f"; at last: {record.reason}" if record.reason else ""
     if is_new:
         return _remove(case, reason)
     return Fail(code="START_TIMEOUT" if machine else "LAUNCH_TIMEOUT", reason=reason)

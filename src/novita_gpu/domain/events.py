@@ -24,6 +24,7 @@ class EventType(StrEnum):
     AUTO_STOP_WARNING = "instance.auto_stop_warning"
     RECOVERED = "instance.recovered"
     UPDATED = "instance.updated"  # its policy was changed
+    OFFER_CHOSEN = "launch.offer_chosen"  # it is being bought; the reason says why this one
     OFFER_REFUSED = "launch.offer_refused"  # the cloud would not sell it; the next one is tried
     ATTEMPT_SETTLED = "launch.attempt_settled"  # a lost answer: nothing was made
     ADOPTED = "launch.adopted"  # a machine whose create had no answer was found by its marker
@@ -38,6 +39,7 @@ class EventType(StrEnum):
     GONE_CONFIRMED = "sync.gone_confirmed"  # an operator says that what is missing is gone
     MASS_ABSENCE = "sync.mass_absence"  # too many gone at once to be believed
     ACCOUNT_CHANGED = "sync.account_changed"  # the key is another's, or was: nothing is closed for being absent
+    LIMIT_REACHED = "launch.limit_reached"  # the operator's limit has no room for it: it waits
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted
     WEBHOOK_TEST = "webhook.test"
 

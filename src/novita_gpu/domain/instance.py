@@ -1,19 +1,17 @@
 """The record of one instance, what is wanted of it, what was seen of it, and the public status computed from both."""
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, NewType
 
 from msgspec.structs import replace
 
+from novita_gpu.domain.bill import Bill
 from novita_gpu.domain.spec import AutoStop, BillingMode, HealthCheck, OnStartCapacity, Recovery, Spec
 from novita_gpu.domain.value import Value
 
 InstanceId = NewType("InstanceId", str)
 CloudId = NewType("CloudId", str)
-
-RECORD_VERSION = 1
 
 
 class Wish(StrEnum):
@@ -47,7 +45,7 @@ class Offer(Value, frozen=True, kw_only=True):
     region: str
     billing_mode: BillingMode
     gpu_num: int
-    usd_per_hour: Decimal
+    units_per_hour: int  # 1/100000 USD for the whole instance; 0: nobody knows
     cpu_num: int | None = None
     memory_gb: int | None = None
 
@@ -62,9 +60,12 @@ class AttemptState(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why an attempt made nothing. `CAPACITY` and `STUCK` go on to the next offer, `LATER` tries the same again."""
+    """Why an attempt made nothing. `CAPACITY`, `WITHDRAWN` and `STUCK` go on to the next offer, `LATER` tries the same
+    again.
+    """
 
     CAPACITY = "capacity"
+    WITHDRAWN = "withdrawn"  # the cloud does not know the product or the place any more
     REJECTED = "rejected"
     LATER = "later"
     HELD = "held"  # no money, or the key is not accepted: no create at all until it is
@@ -109,6 +110,7 @@ class Seen(Value, frozen=True, kw_only=True):
     error_state: str = ""
     error_message: str = ""
     last_started_at: datetime | None = None
+    last_stopped_at: datetime | None = None
 
 
 class MutationKind(StrEnum):
@@ -195,6 +197,7 @@ class Run(Value, frozen=True, kw_only=True):
     ready_at: datetime | None = None
     migrate: bool = False  # the start goes by migration: its GPU was given away
     refusals: int = 0  # answers so far that ask for a pause before the next try
+    no_room: bool = False  # a limit has no room for it: nothing is reserved for it until there is
     not_before: datetime | None = None  # end of that pause
     connection: Connection | None = None
     readiness: Readiness = Readiness()
@@ -206,18 +209,9 @@ class Failure(Value, frozen=True, kw_only=True):
     at: datetime
 
 
-class Bill(Value, frozen=True, kw_only=True):
-    """Compute cost so far: what closed runs cost, and since when the open one bills."""
-
-    spent_usd: Decimal = Decimal(0)
-    since: datetime | None = None
-    usd_per_hour: Decimal = Decimal(0)
-
-
 class Record(Value, frozen=True, kw_only=True):
     """All that is known of one instance. Written whole, guarded by `revision`, never half."""
 
-    version: int = RECORD_VERSION
     id: InstanceId
     name: str
     spec: Spec
@@ -231,6 +225,7 @@ class Record(Value, frozen=True, kw_only=True):
     auto_stop: AutoStop = AutoStop()
     recovery: Recovery = Recovery()
     on_start_capacity: OnStartCapacity = OnStartCapacity.WAIT
+    dearest: int = 0  # price per hour of the dearest offer that was allowed when it was accepted
     webhook_url: str | None = None  # the instance's own
     operation_webhook_url: str | None = None  # of the request that the present wish came with
     attempts: tuple[Attempt, ...] = ()
@@ -283,20 +278,6 @@ class Record(Value, frozen=True, kw_only=True):
 GONE_STATUS = "removed"
 EXITED_STATUS = "exited"
 RUNNING_STATUS = "running"
-# The cloud bills compute from `pulling` until the machine is stopped (documented).
-BILLING_STATUSES = frozenset(
-    {
-        "pulling",
-        "running",
-        "toStop",
-        "stopping",
-        "toRestart",
-        "restarting",
-        "toReset",
-        "resetting",
-        "migrating",
-    }
-)
 # On their way up, whoever asked for it.
 COMING_UP_STATUSES = frozenset(
     {"toCreate", "creating", "pulling", "toStart", "starting", "toRestart", "restarting", "toReset", "resetting"}

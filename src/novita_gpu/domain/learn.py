@@ -1,20 +1,18 @@
 """What a look teaches about a record: facts only, no decision. The same look twice teaches nothing new."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 
+from msgspec import field
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import (
-    BILLING_STATUSES,
     COMING_UP_STATUSES,
     EXITED_STATUS,
     GOING_STATUSES,
     GONE_STATUS,
     RUNNING_STATUS,
     Attempt,
-    Bill,
     MutationKind,
     Record,
     Refusal,
@@ -23,8 +21,8 @@ from novita_gpu.domain.instance import (
     Seen,
     Wish,
 )
-from novita_gpu.domain.look import Look
-from novita_gpu.domain.money import cost
+from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.meter import metered
 from novita_gpu.domain.value import Value
 
 # Not-found right after create is lag of the cloud's list, not death.
@@ -34,10 +32,11 @@ CONFIRM_AFTER = timedelta(seconds=10)
 
 
 class Note(Value, frozen=True, kw_only=True):
-    """Something that a look revealed and that is worth an event of its own."""
+    """Something that is worth an event of its own."""
 
     type: EventType
     reason: str
+    facts: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Learned(Value, frozen=True, kw_only=True):
@@ -53,8 +52,9 @@ def learn(record: Record, look: Look | None, settle: timedelta) -> Learned:
     if not counts(record, look):
         return Learned(record=record)
     if look.row:
-        seen = replace(look.row.seen, at=look.began_at)
-        return _sighting(record, _with_spot(seen, record) if look.from_get else seen, certain=look.from_get)
+        record, seen = _placed(record, look.row), replace(look.row.seen, at=look.began_at)
+        seen = _with_spot(seen, record) if look.from_get else seen
+        return _sighting(record, seen, look.previous_at, certain=look.from_get)
     if look.not_found:
         return _not_found(record, look.began_at)
     return _absent(record, look) if look.complete else Learned(record=record)
@@ -95,13 +95,22 @@ def _absence_of_marker(record: Record, look: Look, settle: timedelta) -> Record:
     return record.with_attempt(replace(attempt, absent_at=look.began_at))
 
 
-def _sighting(record: Record, seen: Seen, *, certain: bool) -> Learned:
+def _placed(record: Record, row: Row) -> Record:
+    """A machine that was moved is where the cloud shows it; what was agreed of it stays."""
+    machine = record.machine
+    if machine is None or row.cluster_id in {"", machine.offer.cluster_id}:
+        return record
+    offer = replace(machine.offer, cluster_id=row.cluster_id, region=row.region or row.cluster_id)
+    return replace(record, machine=replace(machine, offer=offer))
+
+
+def _sighting(record: Record, seen: Seen, previous_at: datetime | None, *, certain: bool) -> Learned:
     """`certain`: from a get. A listing may lag behind, so an exit nobody asked for is not believed from it."""
     if seen.status == GONE_STATUS:
-        return _gone(record, seen.at)
+        return _gone(record, seen.at, previous_at)
     restarted = _is_asked_to_restart(record) and _began_anew(record, seen)
     believed = certain or _is_believed(record, seen)
-    record = replace(record, seen=seen, missing_at=None, bill=_billed(record, seen.status, seen.at))
+    record = replace(record, seen=seen, missing_at=None, bill=metered(record, seen, previous_at))
     if seen.status == RUNNING_STATUS:
         return Learned(record=_runs(record, seen.at, restarted=restarted) if believed else record)
     if seen.status == EXITED_STATUS:
@@ -187,7 +196,7 @@ def _absent(record: Record, look: Look) -> Learned:
     return Learned(record=record)
 
 
-def _gone(record: Record, at: datetime) -> Learned:
+def _gone(record: Record, at: datetime, previous_at: datetime | None = None) -> Learned:
     """The cloud said that the machine is gone: what that means depends on who wanted it."""
     assert record.machine
     ours = record.mutation is not None and record.mutation.kind is MutationKind.DELETE
@@ -198,7 +207,7 @@ def _gone(record: Record, at: datetime) -> Learned:
         seen=None,
         missing_at=None,
         mutation=None,
-        bill=_billed(record, GONE_STATUS, at),
+        bill=metered(record, Seen(at=at, status=GONE_STATUS), previous_at),
     )
     if record.wants is Wish.DELETED:
         return Learned(record=replace(record, deleted_at=at))
@@ -213,13 +222,3 @@ def _gone(record: Record, at: datetime) -> Learned:
         return Learned(record=replace(record, stopped_at=at))
     stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
     return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
-
-
-def _billed(record: Record, status: str, at: datetime) -> Bill:
-    bill = record.bill
-    if status in BILLING_STATUSES:
-        price = record.offer.usd_per_hour if record.offer else Decimal(0)
-        return bill if bill.since else replace(bill, since=at, usd_per_hour=price)
-    if bill.since is None:
-        return bill
-    return Bill(spent_usd=bill.spent_usd + cost(bill.usd_per_hour, bill.since, at), usd_per_hour=bill.usd_per_hour)

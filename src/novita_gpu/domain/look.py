@@ -37,6 +37,7 @@ class SweepMark(Value, frozen=True, kw_only=True):
     next_at: datetime
     interval_s: float
     fault: str = ""
+    previous_at: datetime | None = None  # begin of the complete listing before it
 
 
 class Look(Value, frozen=True, kw_only=True):
@@ -53,3 +54,4 @@ class Look(Value, frozen=True, kw_only=True):
     marked: tuple[Row, ...] = ()
     not_found: bool = False
     from_get: bool = False
+    previous_at: datetime | None = None  # begin of the complete listing before this one

@@ -1,7 +1,6 @@
 """What somebody asked for: what to run and where, and the policies that go with it."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -50,7 +49,7 @@ class Spec(Value, frozen=True, kw_only=True):
     gpu_num: int = 1
     rootfs_size_gb: int = 60
     billing_mode: BillingMode = BillingMode.ON_DEMAND
-    max_usd_per_hour: Decimal | None = None
+    max_units_per_hour: int | None = None  # 1/100000 USD for the whole instance
     regions: tuple[str, ...]  # region names in order of preference; only these are tried
     image_url: str
     image_auth_id: str = ""

@@ -8,6 +8,7 @@ StoreError
     ├── NameTaken   a living instance has the name
     ├── HadAlready  a living instance has the machine that a new record was to have
     ├── InUse       a heartbeat came after the one that the stop had weighed
+    ├── OverLimit   the operator's limits have no room for what it may come to bill
     ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
     └── ClaimLost   the idempotency mark is no longer ours
 """
@@ -17,6 +18,7 @@ from typing import Literal
 
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
+from novita_gpu.domain.limits import Limits, Reserved, broken
 from novita_gpu.domain.value import Value
 
 
@@ -49,6 +51,14 @@ class HadAlready(Lost):
 
 
 class InUse(Lost): ...
+
+
+class OverLimit(Lost):
+    """`there`: what would be reserved with it, `asked`: its own part, a rate."""
+
+    def __init__(self, limits: Limits, there: Reserved, asked: int) -> None:
+        super().__init__(broken(limits, there, asked))
+        self.limits, self.there, self.asked = limits, there, asked
 
 
 class NotRunning(Lost): ...
@@ -114,6 +124,7 @@ class Change(Value, frozen=True, kw_only=True):
 
     `before` is what the change was decided on: its revision guards the write (None: the record is new).
     `weighed_activity` guards a stop for idleness: a later heartbeat makes it `InUse`.
+    `limits` are checked with what all living records reserve once this is written.
     `id` names this very commit: the same again, after a lost answer, is answered as the first was and doubles
     nothing. Without one, each call of `commit` is a commit of its own.
     """
@@ -127,3 +138,4 @@ class Change(Value, frozen=True, kw_only=True):
     answer: Answer | None = None
     guards_activity: bool = False
     weighed_activity: datetime | None = None
+    limits: Limits | None = None

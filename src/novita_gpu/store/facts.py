@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.keys import EMPTIES_FOR, Keys
-from novita_gpu.store.stored import instant, micros, millis
+from novita_gpu.store.stored import instant, micros, micros_of, millis
 from novita_gpu.store.wire import Script, Wire
 
 FIRST = Script("first")
@@ -39,9 +39,16 @@ class Facts:
     async def forget(self, name: str) -> None:
         await self._wire.delete(self._keys.fact(name))
 
-    async def remember_empty(self, key: str, until: datetime) -> None:
-        """Remembers that an offer is sold out; the later end counts."""
-        await self._wire.number(REMEMBER, (self._keys.empties(),), (key, micros(until), millis(EMPTIES_FOR)))
+    async def remember_empty(
+        self, key: str, now: datetime, *, first: timedelta, longest: timedelta, forgiven: timedelta
+    ) -> None:
+        """Remembers that an offer is sold out: for `first`, doubled up to `longest` when it is met again after that.
+
+        Each `forgiven` without it takes one repeat back.
+        """
+        keys = (self._keys.empties(), self._keys.empty_times())
+        spans = (micros_of(first), micros_of(longest), micros_of(forgiven))
+        await self._wire.number(REMEMBER, keys, (key, micros(now), *spans, millis(EMPTIES_FOR)))
 
     async def empties(self, now: datetime) -> dict[str, datetime]:
         """What is remembered as empty at `now`, and until when."""
@@ -51,6 +58,15 @@ class Facts:
 
     async def forget_empties(self) -> None:
         await self._wire.delete(self._keys.empties())
+        await self._wire.delete(self._keys.empty_times())
+
+    async def forget_empty(self, key: str) -> None:
+        """It was sold: there is some."""
+        await self._wire.zrem(self._keys.empties(), (key,))
+
+    async def reserved(self) -> int:
+        """What all living records reserve, as a rate."""
+        return int(await self._wire.get(self._keys.reserved()) or 0)
 
     async def ration(self, name: str, member: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
         """A place for this member among `at_most` in any span of that length, all processes together.

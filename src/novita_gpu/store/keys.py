@@ -53,6 +53,8 @@ LIFETIMES = {
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
+    "empty-times": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="as empties"),
+    "reserved": Lifetime(why="the sum of what living records reserve of the operator's limits"),
     "ration": Lifetime(ttl=timedelta(hours=1), from_start=True, why="each entry ends with its span, an hour at most"),
     "lock": Lifetime(ttl=timedelta(hours=1), from_start=True, why="the holder says how long, an hour at most"),
     "rows": Lifetime(why="replaced by the next listing"),
@@ -83,7 +85,9 @@ class Keys(Value, frozen=True):
         return ":".join((f"{{{self.prefix}}}", *parts))
 
     def record(self, instance: InstanceId) -> str:
-        """Hash: the document, and beside it revision, sequence, whether heartbeats are taken, the last commits."""
+        """Hash: the document, and beside it revision, sequence, whether heartbeats are taken, what it reserves, the
+        last commits.
+        """
         return self._of("record", instance)
 
     def activity(self, instance: InstanceId) -> str:
@@ -165,6 +169,14 @@ class Keys(Value, frozen=True):
     def empties(self) -> str:
         """Sorted set of offers remembered as empty by the end of the memory."""
         return self._of("empties")
+
+    def empty_times(self) -> str:
+        """Hash: how often each of these was met as empty."""
+        return self._of("empty-times")
+
+    def reserved(self) -> str:
+        """The sum of what living records reserve, as a rate; each record has its part beside its document."""
+        return self._of("reserved")
 
     def ration(self, name: str) -> str:
         """Sorted set of who has had a place by the time at which it was given."""

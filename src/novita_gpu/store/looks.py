@@ -80,6 +80,7 @@ class Looks:
             complete=mark.complete and mark.trusted,
             row=row,
             marked=tuple(found for found in bearing if found.marker in markers and bears(found, found.marker)),
+            previous_at=mark.previous_at,
         )
 
     async def rows(self) -> list[Row]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish
+from novita_gpu.domain.limits import Reserved, reserved
 from novita_gpu.store.base import (
     Change,
     ClaimLost,
@@ -15,6 +16,7 @@ from novita_gpu.store.base import (
     InUse,
     NameTaken,
     NotRunning,
+    OverLimit,
     Stale,
     StoreError,
 )
@@ -97,7 +99,9 @@ class Records:
         return int(await self._wire.get(self._keys.sequence()) or 0)
 
     async def commit(self, change: Change) -> Record:
-        """As stored. Raises `Stale`, `NameTaken`, `HadAlready`, `InUse` or `ClaimLost` with nothing written."""
+        """As stored. Raises a `Lost` (`Stale`, `NameTaken`, `HadAlready`, `InUse`, `OverLimit`, `ClaimLost`), nothing
+        written.
+        """
         keys, words = self._commit_words(change, change.id or self._new_id())
         verdict, *facts = await self._wire.verdict(COMMIT, keys, words)
         if verdict != b"done":
@@ -163,6 +167,7 @@ class Records:
             *(keys.closed(), keys.feed(), keys.feed_number(), keys.due(), keys.deliveries(), keys.delivery_number()),
             *(keys.name(after.name), keys.name(before.name if before else after.name)),
             *(keys.machine(machine or CloudId("")), keys.machine(had_machine or CloudId(""))),
+            keys.reserved(),
         ]
         words: list[Word] = [
             *(commit, before.revision if before else 0, after.id, record_document(after)),
@@ -174,6 +179,7 @@ class Records:
             encode(change.answer) if change.answer else b"",
             *(millis(ANSWERED_FOR), FEED_CAP, int(bool(machine)), int(bool(had_machine))),
             *(len(change.events), len(change.deliveries)),
+            *(reserved(after), *_limits(change)),
             *(encode(replace(event, sequence=0)) for event in change.events),
         ]
         for delivery in change.deliveries:
@@ -193,6 +199,17 @@ def _weighed(change: Change) -> Word:
     return micros(change.weighed_activity) if change.weighed_activity else -1
 
 
+def _limits(change: Change) -> tuple[Word, Word]:
+    limits = change.limits
+    if limits is None:
+        return "", ""
+    return _or_none(limits.max_instances), _or_none(limits.max_burn)
+
+
+def _or_none(limit: int | None) -> Word:
+    return "" if limit is None else limit
+
+
 def _delivery_words(delivery: Delivery, change: Change) -> list[Word]:
     ids = [event.id for event in change.events]
     place = ids.index(delivery.event_id) + 1 if delivery.event_id in ids else 0
@@ -207,6 +224,9 @@ def _refusal(verdict: bytes, facts: Sequence[bytes], change: Change) -> StoreErr
         return HadAlready(record.machine.id, InstanceId(facts[0].decode()))
     if verdict == b"used":
         return InUse(f"{record.id} was used after the stop was decided")
+    if verdict == b"limit" and change.limits:
+        there = Reserved(instances=int(facts[0]), rate=int(facts[1]))
+        return OverLimit(change.limits, there, reserved(record))
     if verdict == b"claim":
         return ClaimLost(f"the claim for {record.id} is no longer ours")
     known = change.before.revision if change.before else 0

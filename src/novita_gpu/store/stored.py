@@ -1,15 +1,16 @@
 """How values are written: JSON documents, and instants as whole microseconds, so that the server can compare them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from msgspec import DecodeError, Raw, ValidationError, json
+from msgspec import DecodeError, Raw, Struct, ValidationError, json
 from msgspec.structs import asdict, replace
 
 from novita_gpu.domain.events import Event
-from novita_gpu.domain.instance import RECORD_VERSION, Record
+from novita_gpu.domain.instance import Record
 from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.store.base import Answer, Delivery, Unreadable
+from novita_gpu.store.versions import RECORD_VERSION, renewed
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -24,6 +25,12 @@ class _StoredEvent(Event, frozen=True, kw_only=True):
     instance: Raw = Raw()
 
 
+class _Versioned(Struct):
+    version: int = 1
+
+
+_versioned = json.Decoder(_Versioned)
+_any: json.Decoder[dict[str, Any]] = json.Decoder(dict[str, Any])
 _record = json.Decoder(Record)
 _event = json.Decoder(_StoredEvent)
 _delivery = json.Decoder(Delivery)
@@ -44,22 +51,36 @@ def instant(microseconds: bytes | int) -> datetime:
     return EPOCH + int(microseconds) * MICROSECOND
 
 
+def micros_of(length: timedelta) -> int:
+    """Whole microseconds."""
+    return length // MICROSECOND
+
+
 def millis(length: timedelta) -> int:
     """Whole milliseconds, at least one: the server takes no shorter TTL."""
     return max(1, length // MILLISECOND)
 
 
 def record_document(record: Record) -> bytes:
-    """The record without what lives beside its document."""
-    return encode(replace(record, revision=0, sequence=0))
+    """The record without what lives beside its document, and the version that it is written in."""
+    return b'{"version":%d,' % RECORD_VERSION + encode(replace(record, revision=0, sequence=0))[1:]
 
 
 def record_of(document: bytes, revision: bytes, sequence: bytes) -> Record:
     """Raises `Unreadable` for a document that is damaged or was written by a later version."""
-    record = _decoded(_record, document)
-    if record.version > RECORD_VERSION:
-        raise Unreadable(f"record {record.id} has version {record.version}; this program reads up to {RECORD_VERSION}")
-    return replace(record, revision=int(revision), sequence=int(sequence))
+    version = _decoded(_versioned, document).version
+    if version > RECORD_VERSION:
+        raise Unreadable(f"a record has version {version}; this program reads up to {RECORD_VERSION}")
+    if version < RECORD_VERSION:
+        document = _renewed(document, version)
+    return replace(_decoded(_record, document), revision=int(revision), sequence=int(sequence))
+
+
+def _renewed(document: bytes, version: int) -> bytes:
+    try:
+        return encode(renewed(_any.decode(document), version))
+    except (DecodeError, LookupError, TypeError, ArithmeticError) as fault:
+        raise Unreadable(f"a record of version {version} cannot be read: {fault!r}") from fault
 
 
 def event_of(document: bytes, sequence: int) -> Event:

@@ -144,6 +144,14 @@ PRODUCTS = (
         billing=("onDemand",),
         stock=0,
     ),
+    Product(
+        id="4090m.16c32g",
+        name="RTX 4090 24GB Laptop",
+        price=12000,
+        spot_price=6000,
+        memory=32,
+        clusters=("us-ca-6", *ASIA),
+    ),
     Product(id="4090d.16c62g", name="RTX 4090D 24GB", price=29000, spot_price=14500, clusters=("cn-hongkong-1",)),
     Product(id="4090-48.16c62g", name="RTX 4090 48GB", price=72000, spot_price=36000, clusters=("as-sgp-2",)),
     Product(

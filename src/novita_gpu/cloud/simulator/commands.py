@@ -19,6 +19,20 @@ class SetStock(Command, frozen=True):
     shown: Literal["", "none", "low", "normal", "high"] | None = None
 
 
+class SetProduct(Command, frozen=True):
+    """Change a product, withdraw it, or add one that is like another."""
+
+    product_id: str
+    like: str = ""
+    withdrawn: bool = False
+    name: str | None = None
+    price: int | None = None
+    spot_price: int | None = None
+    billing: tuple[str, ...] | None = None
+    clusters: tuple[str, ...] | None = None
+    disk: int | None = None
+
+
 class SetLatency(Command, frozen=True):
     """Real seconds before each answer, of one operation or of all."""
 

@@ -20,6 +20,7 @@ from novita_gpu.cloud.simulator.commands import (
     SetHealth,
     SetLatency,
     SetListing,
+    SetProduct,
     SetStock,
     SetUsage,
     Stick,
@@ -80,6 +81,7 @@ class Control:
     def _commands(self) -> dict[str, Callable[[dict[str, object]], object]]:
         return {
             "stock": lambda given: self._stock(_as(SetStock, given)),
+            "product": lambda given: self._product(_as(SetProduct, given)),
             "latency": lambda given: self._latency(_as(SetLatency, given)),
             "faults": self._faults,
             "faults/clear": lambda _: self._sim.faults.waiting.clear(),
@@ -157,6 +159,18 @@ class Control:
         if not chosen:
             raise LookupError("no such product in such a cluster")
         return {"set": chosen}
+
+    def _product(self, command: SetProduct) -> None:
+        core = self._sim.core
+        known = core.shelf.product(command.like or command.product_id)
+        if command.withdrawn:
+            del core.shelf.products[known.id]
+            return
+        names = ("name", "price", "spot_price", "billing", "clusters", "disk")
+        changes = {name: value for name in names if (value := getattr(command, name)) is not None}
+        product = msgspec.structs.replace(known, id=command.product_id, **changes)
+        core.shelf.products[product.id] = product
+        core.stock.open(product)
 
     def _latency(self, command: SetLatency) -> None:
         self._sim.latency_s[command.op] = command.seconds

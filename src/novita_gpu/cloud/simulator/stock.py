@@ -13,13 +13,18 @@ class Stock:
     """What is left, counted in GPUs per (product, cluster); spot machines may have a smaller share of it."""
 
     def __init__(self, products: Iterable[Product], default_gpus: int) -> None:
-        self.free: dict[tuple[str, str], int] = {
-            (product.id, cluster_id): default_gpus if product.stock is None else product.stock
-            for product in products
-            for cluster_id in product.clusters
-        }
+        self._default_gpus = default_gpus
+        self.free: dict[tuple[str, str], int] = {}
+        for product in products:
+            self.open(product)
         self.free_for_spot: dict[tuple[str, str], int] = {}
         self.shown: dict[str, str] = {}
+
+    def open(self, product: Product) -> None:
+        """Count the product wherever it is sold; what is counted already stays."""
+        gpus = self._default_gpus if product.stock is None else product.stock
+        for cluster_id in product.clusters:
+            self.free.setdefault((product.id, cluster_id), gpus)
 
     def put(self, product_id: str, cluster_id: str, gpus: int, *, spot_only: bool = False) -> int:
         """Set what is free; `*` stands for every product or cluster. Answers how many pairs were set."""

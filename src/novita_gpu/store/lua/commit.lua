@@ -3,17 +3,19 @@ local record, activity, timeline, closed_name, claim = KEYS[1], KEYS[2], KEYS[3]
 local sequence_key, events, living, closed = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local feed_stream, feed_number, due, deliveries, delivery_number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local name, name_before, machine, machine_before = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
-local TYPES = 18
+local reserved_key = KEYS[19]
+local TYPES = 19
 
 local commit, expected, id, document = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local takes_heartbeats, closed_at, closed_for_ms, weighed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local token, answer, answered_for_ms, feed_cap = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
 local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
-local WORDS = 16
+local reserves, most_instances, most_reserved = tonumber(ARGV[17]), ARGV[18], ARGV[19]
+local WORDS = 19
 local is_closed = closed_at ~= ''
 
-local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed')
+local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed', 'reserved')
 local revision, sequence, commits, was_closed = tonumber(stored[1] or '0'), stored[2] or '0', stored[3] or '', stored[4]
 for known, its_revision, its_sequence in string.gmatch(commits, '(%S+)=(%d+)=(%d+)') do
   if known == commit then
@@ -45,6 +47,14 @@ if weighed ~= '' then
     return { 'used' }
   end
 end
+local reserved = tonumber(redis.call('GET', reserved_key) or '0') + reserves - tonumber(stored[5] or '0')
+if most_instances ~= '' or most_reserved ~= '' then
+  local instances = redis.call('SCARD', living) + 1 - redis.call('SISMEMBER', living, id)
+  local too_many = most_instances ~= '' and instances > tonumber(most_instances)
+  if too_many or (most_reserved ~= '' and reserved > tonumber(most_reserved)) then
+    return { 'limit', whole(instances), whole(reserved) }
+  end
+end
 
 local sequences = {}
 for i = 1, event_count do
@@ -66,7 +76,8 @@ if kept > 8 then
   commits = string.gsub(commits, '^%S+ ', '', 1)
 end
 redis.call('HSET', record, 'document', document, 'revision', new_revision, 'sequence', sequence,
-  'heartbeats', takes_heartbeats, 'commits', commits)
+  'heartbeats', takes_heartbeats, 'commits', commits, 'reserved', whole(reserves))
+redis.call('SET', reserved_key, whole(reserved))
 
 if name_before ~= name and redis.call('GET', name_before) == id then
   redis.call('DEL', name_before)

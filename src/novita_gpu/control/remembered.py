@@ -1,0 +1,129 @@
+"""One value of the cloud's, remembered for a while: one fetch however many ask, in all processes if it is kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from novita_gpu.cloud.base import CloudError, NotFound
+from novita_gpu.domain.value import Value
+from novita_gpu.store.base import StoreError
+from novita_gpu.store.facts import Facts
+
+T = TypeVar("T")
+
+# How long a kept value is of use to whoever starts: a week-old catalogue still names products and regions.
+KEPT_FOR = timedelta(days=7)
+
+
+class Known(Value, Generic[T], frozen=True, kw_only=True):
+    """A value as of `at`. `fault`: why there is no newer one, though it is old."""
+
+    value: T
+    at: datetime
+    fault: str = ""
+
+
+class Keep(Protocol[T]):
+    """Where a value outlives the process, and other processes find it."""
+
+    async def load(self) -> Known[T] | None: ...
+    async def save(self, known: Known[T]) -> None: ...
+
+
+class FactKeep(Generic[T]):
+    """In the store, as a fact. A store that does not answer keeps nothing: the cloud is asked instead."""
+
+    def __init__(self, facts: Facts, name: str, kind: type[T]) -> None:
+        self._facts, self._name = facts, f"catalogue:{name}"
+        self._decoder: msgspec.json.Decoder[Known[T]] = msgspec.json.Decoder(Known[kind])
+
+    async def load(self) -> Known[T] | None:
+        with suppress(StoreError, msgspec.DecodeError):  # written by another version
+            stored = await self._facts.fact(self._name)
+            return self._decoder.decode(stored) if stored else None
+        return None
+
+    async def save(self, known: Known[T]) -> None:
+        with suppress(StoreError):
+            await self._facts.put(self._name, msgspec.json.encode(known).decode(), ttl=KEPT_FOR)
+
+
+class Remembered(Generic[T]):
+    """In the second half of its time a value that is asked for is renewed behind whoever asks."""
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[T]],
+        ttl: timedelta,
+        now: Callable[[], datetime],
+        keep: Keep[T] | None = None,
+    ) -> None:
+        self._fetch, self._ttl, self._now, self._keep = fetch, ttl, now, keep
+        self._known: Known[T] | None = None
+        self._forgotten_at: datetime | None = None
+        self._renewing: asyncio.Task[Known[T]] | None = None
+
+    async def fresh(self) -> Known[T]:
+        """Not older than its time. Raises the cloud's errors."""
+        known = self._known
+        if known and self._now() < known.at + self._ttl:
+            if self._now() >= known.at + self._ttl / 2:
+                self._renewal()
+            return known
+        return await asyncio.shield(self._renewal())
+
+    async def known(self) -> Known[T]:
+        """The newest there is, with `fault` when it is old. Raises the cloud's errors when there never was one, and
+        `NotFound`.
+        """
+        try:
+            return await self.fresh()
+        except NotFound:
+            raise
+        except CloudError as error:
+            old = self._known or (await self._keep.load() if self._keep else None)
+            if old is None:
+                raise
+            return Known(value=old.value, at=old.at, fault=error.message)
+
+    def forget(self) -> None:
+        """What was read until now is known to be wrong: the next who asks gets it from the cloud."""
+        self._known, self._forgotten_at = None, self._now()
+
+    async def close(self) -> None:
+        """Ends a renewal that nobody waits for."""
+        if self._renewing and not self._renewing.done():
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+
+    def _is_forgotten(self, known: Known[T]) -> bool:
+        return self._forgotten_at is not None and known.at <= self._forgotten_at
+
+    def _renewal(self) -> asyncio.Task[Known[T]]:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.ensure_future(self._renew())
+            self._renewing.add_done_callback(_heard)
+        return self._renewing
+
+    async def _renew(self) -> Known[T]:
+        """From another process if one has asked meanwhile, else from the cloud."""
+        kept = await self._keep.load() if self._keep else None
+        if kept and self._now() < kept.at + self._ttl / 2 and not self._is_forgotten(kept):
+            self._known = kept
+            return kept
+        began = self._now()
+        known = Known(value=await self._fetch(), at=began)
+        self._known = known
+        if self._keep:
+            await self._keep.save(known)
+        return known
+
+
+def _heard(task: "asyncio.Task[Known[T]]") -> None:
+    """Of a renewal that nobody waits for: the next one who asks tries again."""
+    if not task.cancelled():
+        task.exception()
