@@ -52,20 +52,26 @@ async def test_get_shows_how_to_reach_it(tmp_path: Path) -> None:
     assert "ssh root@gpu" in shown.out
 
 
-async def test_create_sends_every_option(tmp_path: Path) -> None:
-    words = """create trainer-1 --product P --image I --gpus 2 --rootfs-size 80 --region A --regions A --regions B
+async def test_create_and_plan_send_every_option(tmp_path: Path) -> None:
+    words = """trainer-1 --product P --image I --gpus 2 --rootfs-size 80 --region A --regions A --regions B
         --no-fallback --billing-mode spot --max-price 0.70 --port 8888 --port 22/tcp --env A=b=c --env HOME
         --command c --entrypoint e --min-cuda 12.4 --storage ns --storage ns2:/data --health-path /h --health-port 80
         --health-timeout-ms 1000 --health-retries 0 --health-retry-delay-ms 100 --health-max-wait-ms 30000
         --auto-stop --idle-minutes 5 --activity gpu --max-lifetime-minutes 60 --pinned-until 2026-01-31T12:00:00Z
         --on-reclaim none --recoveries-per-day 1 --recover-on-demand --no-save-image --on-start-capacity fail
-        --webhook-url https://example.com --idempotency-key mine --json"""
+        --webhook-url https://example.com --json"""
     async with serving() as plane:
-        done = await type_in(tmp_path, *words.split(), NOVITA_GPU_URL=plane.url, NOVITA_GPU_KEY=KEY, HOME="/home/me")
+        plane.tell("POST /api/instances/plan", Said(body={"name": "trainer-1"}))
+        where = {"NOVITA_GPU_URL": plane.url, "NOVITA_GPU_KEY": KEY, "HOME": "/home/me"}
+        done = await type_in(tmp_path, "create", *words.split(), "--idempotency-key", "mine", **where)
+        planned = await type_in(tmp_path, "plan", *words.split(), **where)
     assert (done.code, done.json["status"]) == (0, "creating")
-    [seen] = plane.seen
-    assert seen.headers["idempotency-key"] == "mine"
-    assert seen.body == {
+    assert (planned.code, planned.json) == (0, {"name": "trainer-1"})
+    to_create, to_plan = plane.seen
+    assert to_create.headers["idempotency-key"] == "mine"
+    assert (to_create.path, to_plan.path) == ("/api/instances", "/api/instances/plan")
+    assert to_plan.body == to_create.body
+    assert to_create.body == {
         "name": "trainer-1",
         "productName": "P",
         "imageUrl": "I",

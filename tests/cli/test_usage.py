@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tests.cli.process import type_in
 
 COMMANDS = [
     *("demo", "serve", "work", "simulate", "doctor", "version"),
-    *("create", "list", "get", "wait", "start", "stop", "restart", "delete", "last-used", "events"),
+    *("create", "plan", "list", "get", "wait", "start", "stop", "restart", "delete", "last-used", "events", "sync"),
+    *("products", "regions", "templates", "costs"),
 ]
 
 
@@ -47,6 +49,17 @@ async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, comm
         "list --url nonsense",
         "last-used a --at yesterday",
         "list --limit 0",
+        "plan",
+        "plan a --wait",
+        "plan a --port ssh",
+        "products --billing-mode free",
+        "templates a/b",
+        "costs --since yesterday",
+        "costs --since 24",
+        "costs --since 2026-02-30",
+        "costs --since 0001-01-01",
+        "costs --until -7d",
+        "costs --until 9w",
     ],
 )
 async def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, words: str) -> None:
@@ -54,6 +67,13 @@ async def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, words: str) -> No
     assert told.code == 2
     assert told.out == ""
     assert told.error["code"] == "WRONG_USAGE"
+
+
+async def test_plan_takes_what_create_takes_and_waits_for_nothing(tmp_path: Path) -> None:
+    create, plan = await asyncio.gather(*(type_in(tmp_path, name, "--help") for name in ("create", "plan")))
+    options = [set(re.findall("--[a-z-]+", told.out)) for told in (create, plan)]
+    assert options[0] - options[1] == {"--wait", "--timeout", "--idempotency-key"}
+    assert not options[1] - options[0]
 
 
 async def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:

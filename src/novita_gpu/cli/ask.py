@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
@@ -66,20 +66,42 @@ class Ask:
 def asks(
     app: typer.Typer, name: str
 ) -> Callable[[Callable[Concatenate[Ask, P], Coroutine[Any, Any, None]]], Callable[..., None]]:
-    """Registers `work` as a command with its own parameters, `--url`, `--key` and `--json`."""
+    """Registers `work` as a command with its own parameters, `--url`, `--key` and `--json`.
+
+    A parameter that is a `Struct` stands for its fields: so commands share a declaration of options.
+    """
 
     def register(work: Callable[Concatenate[Ask, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
-        def command(*, url: str | None, key: str | None, as_json: bool, **own: Any) -> None:
-            asyncio.run(_ask(work, url, key, own, as_json=as_json))
-
         _, *own = inspect.signature(work).parameters.values()
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + _common()
+
+        def command(*, url: str | None, key: str | None, as_json: bool, **typed: Any) -> None:
+            asyncio.run(_ask(work, url, key, _gathered(own, typed), as_json=as_json))
+
+        spread = [option for one in own for option in _spread(one)]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in spread] + _common()
         command.__doc__ = work.__doc__
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return app.command(name)(command)
 
     return register
+
+
+def _spread(parameter: inspect.Parameter) -> Iterable[inspect.Parameter]:
+    """The parameter, or those that it stands for."""
+    kind = parameter.annotation
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return inspect.signature(kind).parameters.values()
+    return (parameter,)
+
+
+def _gathered(own: Sequence[inspect.Parameter], typed: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, as the command's own parameters."""
+    values: dict[str, Any] = {}
+    for one in own:
+        fields = {option.name: typed[option.name] for option in _spread(one)}
+        values[one.name] = fields[one.name] if one.name in fields else one.annotation(**fields)
+    return values
 
 
 def _common() -> list[inspect.Parameter]:

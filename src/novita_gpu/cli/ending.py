@@ -25,6 +25,8 @@ TODO = {
     "INSTANCE_NOT_RUNNING": "Start it: `novita-gpu start NAME`.",
     "INSTANCE_NOT_STARTABLE": "`novita-gpu get NAME` shows its state.",
     "INSTANCE_NOT_STOPPABLE": "`novita-gpu get NAME` shows its state.",
+    "PRODUCT_NOT_FOUND": "`novita-gpu products` shows what is sold.",
+    "TEMPLATE_NOT_FOUND": "`novita-gpu templates` shows their ids.",
     "NO_OFFER": "Try another product or region, or again later.",
     "PRICE_TOO_HIGH": "Raise --max-price, or try another product or region.",
     "LIMIT_REACHED": "Stop or delete something, or have the limit raised.",

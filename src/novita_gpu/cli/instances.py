@@ -1,13 +1,12 @@
 """Commands about instances that exist."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from novita_gpu.cli.ask import Ask, Name, Timeout, WaitFor, asks
-from novita_gpu.cli.ending import wrong
+from novita_gpu.cli.times import time_of
 from novita_gpu.cli.waiting import TIMEOUT_S, give_accepted, wait_for
 
 if TYPE_CHECKING:
@@ -150,13 +149,5 @@ def _of_use(app: typer.Typer) -> None:
         """Say that an instance is in use, so that it is not stopped."""
         from rich.text import Text
 
-        answer = await ask.client.last_used(name, _time(at) if at else None)
+        answer = await ask.client.last_used(name, time_of(at) if at else None)
         ask.give(answer, lambda: Text(answer.message or "Noted."))
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise wrong(f"{text!r} is not a time", "Write it as 2026-01-31T12:00:00Z.") from None
-    return at.astimezone()

@@ -1,6 +1,6 @@
 """What a person sees: tables, one instance, progress. Texts of others are never read as markup."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from novita_gpu.client import Accepted, Event, Instance, InstanceList
 from novita_gpu.client.answers import Orphan, Synced
+from novita_gpu.client.catalogue import OfCloud
 
 COLOURS = {
     "ready": "green",
@@ -80,27 +81,60 @@ def status(instance: Instance) -> Text:
 
 
 def usd(amount: Decimal | None, unit: str = "") -> str:
-    return NONE if amount is None else f"${amount:.4f}{unit}" if amount < 1 else f"${amount:.2f}{unit}"
+    """Below one dollar with four places."""
+    if amount is None:
+        return NONE
+    return f"{'-' if amount < 0 else ''}${abs(amount):.{4 if abs(amount) < 1 else 2}f}{unit}"
 
 
-def price(instance: Instance) -> str:
-    text = usd(instance.price_per_hour, "/h")
-    return f"{text} spot" if instance.billing_mode == "spot" else text
+def price(amount: Decimal | None, billing_mode: str) -> str:
+    text = usd(amount, "/h")
+    return f"{text} spot" if billing_mode == "spot" else text
+
+
+def columns(*headings: str, right: Container[str] = (), wide: Container[str] = ()) -> Table:
+    """A table whose rows are one line each, but for what is `wide` where there is no room."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        justify = "right" if heading in right else "left"
+        table.add_column(
+            heading, justify=justify, no_wrap=heading not in wide, overflow="fold" if heading in wide else "ellipsis"
+        )
+    return table
+
+
+def pairs(rows: Iterable[tuple[str, str | Text]]) -> Table:
+    """Names, dim, with their values."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
+    return table
+
+
+def of_cloud(answer: OfCloud, *shown: RenderableType) -> RenderableType:
+    """With a last line when the cloud does not answer and what is shown is older."""
+    if not answer.stale:
+        return Group(*shown)
+    text = "The cloud does not answer now"
+    text += f" ({answer.fault.rstrip('.')})" if answer.fault else ""
+    text += f"; this is as of {moment(answer.as_of)}." if answer.as_of else "; what it sells is not known."
+    return Group(*shown, Text(text, style="yellow"))
 
 
 def instances(page: InstanceList) -> RenderableType:
     if not page.instances:
         return Text("No instances. `novita-gpu create --help` shows how to make one.")
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("NAME", "STATUS", "GPU", "REGION", "PRICE", "COST", "READY SINCE", "LAST ACTIVITY"):
-        table.add_column(heading, justify="right" if heading in {"PRICE", "COST"} else "left", no_wrap=True)
+    headings = ("NAME", "STATUS", "GPU", "REGION", "PRICE", "COST", "READY SINCE", "LAST ACTIVITY")
+    table = columns(*headings, right={"PRICE", "COST"})
     for one in page.instances:
         table.add_row(
             Text(one.name),
             status(one),
             Text(f"{one.gpu_num} × {one.product_name}"),
             Text(one.region or NONE),
-            price(one),
+            price(one.price_per_hour, one.billing_mode),
             usd(one.cost_usd),
             moment(one.ready_at),
             ago(one.auto_stop.last_activity_at or one.last_used_at),
@@ -120,12 +154,7 @@ def moment(at: datetime | None) -> str:
 
 
 def instance(one: Instance) -> RenderableType:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _facts(one):
-        table.add_row(name, Text(value) if isinstance(value, str) else value)
-    return table
+    return pairs(_facts(one))
 
 
 def _facts(one: Instance) -> Iterator[tuple[str, str | Text]]:
@@ -133,14 +162,14 @@ def _facts(one: Instance) -> Iterator[tuple[str, str | Text]]:
     yield "status", status(one)
     if one.error:
         yield "error", Text(f"{one.error.code}: {one.error.message}", style="red")
-    yield from _given("because", one.status_reason)
+    yield from given("because", one.status_reason)
     yield "id", one.id
-    yield from _given("cloud's id", one.novita_instance_id)
+    yield from given("cloud's id", one.novita_instance_id)
     yield "GPU", f"{one.gpu_num} × {one.product_name}"
-    yield from _given("region", one.region)
-    yield "price", price(one)
+    yield from given("region", one.region)
+    yield "price", price(one.price_per_hour, one.billing_mode)
     yield "cost", usd(one.cost_usd)
-    yield from _given("image", one.image_url)
+    yield from given("image", one.image_url)
     yield "created", moment(one.created_at)
     if one.ready_at:
         yield "ready since", moment(one.ready_at)
@@ -148,13 +177,14 @@ def _facts(one: Instance) -> Iterator[tuple[str, str | Text]]:
     for port in one.port_mappings:
         health = {True: " healthy", False: " not healthy", None: ""}[port.healthy]
         yield f"port {port.port}", f"{port.endpoint}{health}"
-    yield from _given("ssh", one.connection_details.ssh)
-    yield from _given("password", one.connection_details.ssh_password)
-    yield from _given("jupyter", one.connection_details.jupyter)
-    yield from _given("terminal", one.connection_details.web_terminal)
+    yield from given("ssh", one.connection_details.ssh)
+    yield from given("password", one.connection_details.ssh_password)
+    yield from given("jupyter", one.connection_details.jupyter)
+    yield from given("terminal", one.connection_details.web_terminal)
 
 
-def _given(name: str, value: str | None) -> Iterator[tuple[str, str]]:
+def given(name: str, value: str | None) -> Iterator[tuple[str, str]]:
+    """Nothing where there is no value."""
     if value:
         yield name, value
 
@@ -183,10 +213,7 @@ def accepted(answer: Accepted) -> RenderableType:
 
 def synced(answer: Synced) -> RenderableType:
     """What was found, then each machine that nobody has, and what went wrong."""
-    lines = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in _found(answer):
-        lines.add_row(Text(name, style="dim"), Text(str(value)))
-    shown: list[RenderableType] = [lines]
+    shown: list[RenderableType] = [pairs((name, str(value)) for name, value in _found(answer))]
     unclaimed = [("orphan", one) for one in answer.orphans] + [("lookalike", one) for one in answer.lookalikes]
     if unclaimed:
         shown.append(_unclaimed(unclaimed))
@@ -214,9 +241,7 @@ def _found(answer: Synced) -> Iterator[tuple[str, str | int]]:
 
 
 def _unclaimed(rows: list[tuple[str, Orphan]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("NOBODY'S", "CLOUD'S ID", "NAME", "SINCE", "PRICE", "KEPT BECAUSE"):
-        table.add_column(heading, no_wrap=heading != "KEPT BECAUSE")
+    table = columns("NOBODY'S", "CLOUD'S ID", "NAME", "SINCE", "PRICE", "KEPT BECAUSE", wide={"KEPT BECAUSE"})
     for kind, one in rows:
         told = (one.novita_instance_id, one.name, moment(one.since), usd(one.usd_per_hour, "/h"))
         table.add_row(kind, *map(Text, told), Text(one.held_back or NONE))

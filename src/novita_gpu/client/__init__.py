@@ -9,6 +9,8 @@ with SyncClient(key=key) as gpus:
 
 from novita_gpu.client.answers import Accepted, Event, Instance, InstanceList
 from novita_gpu.client.blocking import SyncClient
+from novita_gpu.client.catalogue import ProductList, RegionList, TemplateAnswer, TemplateList
+from novita_gpu.client.costs import Costs, Plan
 from novita_gpu.client.errors import (
     ApiError,
     ClientError,
@@ -29,13 +31,19 @@ __all__ = [
     "ApiError",
     "Client",
     "ClientError",
+    "Costs",
     "Event",
     "Instance",
     "InstanceFailed",
     "InstanceList",
     "NotReachable",
+    "Plan",
+    "ProductList",
+    "RegionList",
     "Retry",
     "SyncClient",
+    "TemplateAnswer",
+    "TemplateList",
     "Unreadable",
     "Use",
     "WaitTimeout",

@@ -18,6 +18,7 @@ from novita_gpu.client.answers import (
     MergedList,
     Synced,
 )
+from novita_gpu.client.costs import Plan
 from novita_gpu.client.errors import ApiError, InstanceFailed, NotReachable, WaitTimeout
 from novita_gpu.client.options import (
     CreateOptions,
@@ -87,9 +88,9 @@ class InstanceCalls:
         call = self._post(INSTANCES, create_body(name, options), idempotency_key)
         return await self._transport.answer(call, Accepted)
 
-    async def plan(self, name: str, **options: Unpack[CreateOptions]) -> dict[str, Any]:
-        """What `create` would do and cost, and why. Changes nothing."""
-        return await self._transport.document(self._post(f"{INSTANCES}/plan", create_body(name, options)))
+    async def plan(self, name: str, **options: Unpack[CreateOptions]) -> Plan:
+        """What `create` would do and cost, and why; a refusal is told in it. Changes nothing."""
+        return await self._transport.answer(self._post(f"{INSTANCES}/plan", create_body(name, options)), Plan)
 
     async def list(self, **filters: Unpack[ListFilters]) -> InstanceList:
         """One page, newest first; `next_cursor` leads to the next."""

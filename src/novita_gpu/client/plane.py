@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from novita_gpu.client.answers import Event, EventPage
+from novita_gpu.client.catalogue import ProductList, RegionList, TemplateAnswer, TemplateList
+from novita_gpu.client.costs import Costs
 from novita_gpu.client.instances import InstanceCalls
-from novita_gpu.client.options import to_query, to_wire
+from novita_gpu.client.options import BillingMode, to_query, to_wire
 from novita_gpu.client.stream import follow
 from novita_gpu.client.transport import Call, part
 
@@ -52,20 +54,24 @@ class PlaneCalls(InstanceCalls):
                 return
             after = page.next_after
 
-    async def products(self) -> dict[str, Any]:
-        return await self._document("/api/products")
+    async def products(self, *, region: str | None = None, billing_mode: BillingMode | None = None) -> ProductList:
+        """What is sold, with prices and stock; with `region` only what is sold there, with the stock of there."""
+        return await self._get("/api/products", ProductList, {"region": region, "billing_mode": billing_mode})
 
-    async def regions(self) -> dict[str, Any]:
-        return await self._document("/api/regions")
+    async def regions(self) -> RegionList:
+        """Regions by priority, what they have, and what was met empty."""
+        return await self._get("/api/regions", RegionList)
 
-    async def templates(self) -> dict[str, Any]:
-        return await self._document("/api/templates")
+    async def templates(self) -> TemplateList:
+        """The cloud's templates and the account's own."""
+        return await self._get("/api/templates", TemplateList)
 
-    async def template(self, template_id: str | int) -> dict[str, Any]:
-        return await self._document(f"/api/templates/{int(template_id)}")
+    async def template(self, template_id: str | int) -> TemplateAnswer:
+        return await self._get(f"/api/templates/{part(str(template_id))}", TemplateAnswer)
 
-    async def costs(self, *, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
-        return await self._document("/api/costs", {"since": since, "until": until})
+    async def costs(self, *, since: datetime | None = None, until: datetime | None = None) -> Costs:
+        """What was spent between two times, the last 30 days if none is given, and what bills now."""
+        return await self._get("/api/costs", Costs, {"since": since, "until": until})
 
     async def deliveries(self, **filters: Any) -> dict[str, Any]:
         """What was sent to receivers, with tries and answers."""

@@ -1,0 +1,187 @@
+"""Answers about offers and money: what is asked, and the values that come of it."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from novita_gpu.client import Client, WrongUsage, catalogue, costs
+from novita_gpu.client.answers import Answer
+from novita_gpu.contract import catalogue as offered
+from novita_gpu.contract import costs as spent
+from tests.client.bodies import (
+    COSTS,
+    FAULT,
+    ONE_TEMPLATE,
+    PLAN,
+    PRODUCTS,
+    REFUSED,
+    REGIONS,
+    TEMPLATES,
+    stale,
+)
+from tests.client.plane import KEY, Plane, Said, serving
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=30)
+BERLIN = timezone(timedelta(hours=1))
+
+
+def client_of(plane: Plane) -> Client:
+    return Client(plane.url, KEY)
+
+
+PAIRS: list[tuple[type[Struct], type[Struct]]] = [
+    (offered.PlaceView, catalogue.Place),
+    (offered.PriceView, catalogue.Price),
+    (offered.ProductView, catalogue.Product),
+    (offered.ProductList, catalogue.ProductList),
+    (offered.EmptyView, catalogue.Empty),
+    (offered.RegionView, catalogue.Region),
+    (offered.RegionList, catalogue.RegionList),
+    (offered.TemplatePort, catalogue.TemplatePort),
+    (offered.TemplateView, catalogue.Template),
+    (offered.TemplateList, catalogue.TemplateList),
+    (offered.TemplateAnswer, catalogue.TemplateAnswer),
+    (spent.BalanceView, costs.Balance),
+    (spent.LimitsView, costs.Limits),
+    (spent.InstanceCost, costs.InstanceCost),
+    (spent.CostsView, costs.Costs),
+    (spent.OfferView, costs.Offer),
+    (spent.PassedOverView, costs.PassedOver),
+    (spent.SpendView, costs.Spend),
+    (spent.RefusalView, costs.Refusal),
+    (spent.PlanView, costs.Plan),
+]
+
+
+@pytest.mark.parametrize(("view", "value"), PAIRS)
+def test_every_field_of_the_contract_is_read(view: type[Struct], value: type[Struct]) -> None:
+    assert {*value.__struct_encode_fields__} - {"$raw"} == {*view.__struct_encode_fields__}
+
+
+CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], dict[str, list[str]]]] = [
+    (lambda c: c.products(), "GET /api/products", PRODUCTS, {}),
+    (
+        lambda c: c.products(region="AS-SGP-02", billing_mode="spot"),
+        "GET /api/products",
+        PRODUCTS,
+        {"region": ["AS-SGP-02"], "billingMode": ["spot"]},
+    ),
+    (lambda c: c.regions(), "GET /api/regions", REGIONS, {}),
+    (lambda c: c.templates(), "GET /api/templates", TEMPLATES, {}),
+    (lambda c: c.template(20001), "GET /api/templates/20001", ONE_TEMPLATE, {}),
+    (lambda c: c.plan("trainer-1", product_id="4090.16c62g"), "POST /api/instances/plan", PLAN, {}),
+    (lambda c: c.costs(), "GET /api/costs", COSTS, {}),
+    (
+        lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
+        "GET /api/costs",
+        COSTS,
+        {"since": ["2026-01-01T12:00:00.000Z"], "until": ["2026-01-31T12:00:00.000Z"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "route", "body", "query"), CALLS)
+async def test_each_call_asks_its_route_and_keeps_what_came(
+    call: Callable[[Client], Awaitable[Answer]], route: str, body: dict[str, Any], query: dict[str, list[str]]
+) -> None:
+    later = {**body, "later": {"field": 1}}
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell(route, Said(body=later))
+        answer = await call(client)
+    [seen] = plane.seen
+    assert (f"{seen.method} {seen.path}", seen.query) == (route, query)
+    assert json.loads(answer.raw) == later
+
+
+async def test_products_have_prices_by_billing_mode_and_what_was_met_empty() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/products", Said(body=stale(PRODUCTS)))
+        answer = await client.products()
+    card, odd = answer.products
+    assert (card.id, card.cpu_per_gpu, card.memory_per_gpu_gb, card.max_rootfs_size) == ("4090.16c62g", 16, 62, 6144)
+    on_demand, spot = card.price("onDemand"), card.price("spot")
+    assert on_demand
+    assert spot
+    assert (on_demand.price_per_gpu_hour, on_demand.inventory) == (Decimal("0.3500"), "high")
+    assert (spot.available, spot.regions[0].empty_until) == (False, LATER)
+    assert odd.price("onDemand") is None
+    assert (answer.as_of, answer.stale, answer.fault) == (NOON, True, FAULT)
+
+
+async def test_regions_and_templates_are_values() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/regions", Said(body=REGIONS))
+        plane.tell("GET /api/templates", Said(body=TEMPLATES))
+        plane.tell("GET /api/templates/20001", Said(body=ONE_TEMPLATE))
+        first, second = (await client.regions()).regions
+        [listed] = (await client.templates()).templates
+        one = await client.template("20001")
+    assert (first.priority, first.network_storage, first.products[1]) == (1, True, "RTX 5090 32GB")
+    assert first.empty == (catalogue.Empty(product_id="4090.16c62g", billing_mode="spot", gpu_num=2, until=LATER),)
+    assert (second.priority, second.empty, second.display_name) == (None, (), "Germany")
+    assert (listed.rootfs_size, listed.ports[1].type, listed.envs, listed.description) == (
+        *(80, "tcp"),
+        *(("WORKER_MODE",), None),
+    )
+    assert (one.template.description, one.as_of, one.stale, one.fault) == ("The team's own.", NOON, False, None)
+
+
+async def test_a_plan_tells_offers_money_and_a_refusal() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("POST /api/instances/plan", Said(body=PLAN), Said(body=REFUSED))
+        plan = await client.plan("trainer-1", product_name="RTX 4090 24GB", envs={"a_b": "c"}, gpu_num=2)
+        refused = await client.plan("trainer-1", product_name="RTX 4090 24GB")
+    asked = plane.seen[0]
+    assert asked.body == {
+        "name": "trainer-1",
+        "productName": "RTX 4090 24GB",
+        "gpuNum": 2,
+        "envs": [{"key": "a_b", "value": "c"}],
+    }
+    assert asked.headers["idempotency-key"]
+    assert [(one.price_per_hour, one.memory_gb, one.empty_until) for one in plan.offers] == [
+        (Decimal("0.7000"), 124, None),
+        (Decimal("0.7000"), 124, LATER),
+    ]
+    assert [(one.rule, one.product_id) for one in plan.passed_over] == [
+        ("out_of_stock", "odd"),
+        ("not_sold_here", None),
+    ]
+    assert plan.spend
+    assert (plan.spend.per_month, plan.spend.disk_per_day) == (Decimal("510.0000"), Decimal("0.2000"))
+    assert plan.balance
+    assert (plan.balance.available_usd, plan.balance.hours_left) == (Decimal("98.7600"), 49.5)
+    assert (plan.ready_in_seconds, plan.limits.max_instances, plan.refusal) == (252.5, 5, None)
+    assert refused.refusal
+    assert (refused.refusal.code, refused.refusal.details) == ("NO_OFFER", [{"region": "AS-SGP-02"}])
+    assert (refused.why, refused.spend, refused.ready_in_seconds, refused.limits.max_burn_per_hour) == (None,) * 4
+
+
+async def test_costs_are_decimals_and_times() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/costs", Said(body=COSTS), Said(body={"limits": {"instances": 0}, "later": 1}))
+        answer = await client.costs()
+        bare = await client.costs()
+    first, second = answer.instances
+    assert (answer.since, answer.until) == (datetime(2026, 1, 1, 12, tzinfo=UTC), NOON)
+    assert (answer.cost_usd, answer.uncertain_usd, answer.limits.reserved_per_hour) == (
+        *(Decimal("12.3500"), Decimal("0.0042")),
+        Decimal("0.3500"),
+    )
+    assert (first.status, first.burn_per_hour) == ("ready", Decimal("0.7083"))
+    assert (second.cost_usd, second.disk_usd) == (Decimal("0.3500"), Decimal(0))
+    assert (bare.balance, bare.instances, bare.since) == (None, (), None)
+
+
+@pytest.mark.parametrize("template_id", ["", "a/b", "..", "1?x=2"])
+async def test_what_can_be_no_template_is_not_asked_for(template_id: str) -> None:
+    async with serving() as plane, client_of(plane) as client:
+        with pytest.raises(WrongUsage):
+            await client.template(template_id)
+    assert plane.seen == []
