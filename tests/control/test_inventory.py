@@ -51,6 +51,14 @@ async def test_of_one_region_the_stock_is_that_regions(scene: Scene, inventory: 
     assert (there.prices[0].available, there.prices[0].inventory) == (False, "none")
     assert [r.region for r in there.prices[0].regions] == ["AS-IN-01"]
     assert anywhere.prices[0].available
+    stock = {r.region: (r.available, r.inventory) for r in anywhere.prices[0].regions}
+    assert stock == {
+        "AS-SGP-02": (True, "high"),
+        "CN-HK-01": (True, "high"),
+        "AS-IN-01": (False, "none"),
+        "US-CA-06": (None, None),
+        "EU-DE-01": (None, None),
+    }
     assert await product(inventory, "4090d.16c62g", region="AS-IN-01") is None
 
 
@@ -130,6 +138,7 @@ async def test_a_process_that_starts_while_the_cloud_is_out_has_what_another_kep
     scene.now += timedelta(hours=1)
     there = await inventory.products(ProductsQuery(region="as-sgp-2"))
     assert (there.stale, bool(there.products)) == (True, True)
+    assert all(place.available is None for one in there.products for price in one.prices for place in price.regions)
     other = Inventory(Catalogue(scene.cloud, scene.store, lambda: scene.now), DEFAULT)
     assert (await other.products(ProductsQuery())).stale
     with pytest.raises(Unreachable):

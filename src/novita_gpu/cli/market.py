@@ -61,9 +61,9 @@ def _places(one: Product) -> Text:
 
 
 def _emptiness(one: Product, cluster_id: str) -> str:
-    """` (empty)`, or in which billing mode it is."""
+    """` (empty)`, or in which billing mode it is: out of stock, or met without capacity."""
     sold = [(price, place) for price in one.prices for place in price.regions if place.cluster_id == cluster_id]
-    empty = [_mode(price.billing_mode) for price, place in sold if place.empty_until]
+    empty = [_mode(price.billing_mode) for price, place in sold if place.empty_until or place.available is False]
     if not empty:
         return ""
     return " (empty)" if len(empty) == len(sold) else f" ({', '.join(empty)} empty)"

@@ -19,6 +19,8 @@ class Place(Part, frozen=True, kw_only=True):
 
     region: str = ""
     cluster_id: str = ""
+    available: bool | None = None
+    inventory: str | None = None
     empty_until: datetime | None = None
 
 

@@ -12,6 +12,8 @@ from novita_gpu.domain.spec import BillingMode
 AsOf = Annotated[Time, Meta(description="When the cloud was asked.")]
 Stale = Annotated[bool, Meta(description="The cloud does not answer now; `fault` says how. What is here is older.")]
 
+Inventory = Annotated[str, Meta(description="The cloud's own word: none, low, normal, high.")]
+
 
 class ProductsQuery(Request, frozen=True, kw_only=True):
     region: Annotated[Region, Meta(description="Only what is sold there, with the stock of that region.")] | None = None
@@ -19,20 +21,28 @@ class ProductsQuery(Request, frozen=True, kw_only=True):
 
 
 class PlaceView(View, frozen=True, kw_only=True):
-    """`emptyUntil`: until then a lack of capacity met there is remembered, and it is tried last."""
+    """Stock is told for the region that is asked for, else for those in DEFAULT_REGIONS.
+
+    `emptyUntil`: until then a lack of capacity met there is remembered, and it is tried last.
+    """
 
     region: str
     cluster_id: str
+    available: bool | None = None
+    inventory: Inventory | None = None
     empty_until: Time | None = None
 
 
 class PriceView(View, frozen=True, kw_only=True):
-    """What a product costs in one billing mode, and where. Stock is the cloud's word and may be old."""
+    """What a product costs in one billing mode, and where. Stock is the cloud's word and may be old.
+
+    `available`, `inventory`: in the region that is asked for, else anywhere.
+    """
 
     billing_mode: BillingMode
     price_per_gpu_hour: Usd
     available: bool
-    inventory: Annotated[str, Meta(description="The cloud's own word: none, low, normal, high.")] | None = None
+    inventory: Inventory | None = None
     regions: tuple[PlaceView, ...]
 
 

@@ -1,19 +1,15 @@
 """What the cloud has on offer, as callers see it. Raises the cloud's errors when nothing was ever read."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-
-from msgspec.structs import replace
 
 from novita_gpu.cloud.base import CloudError, NotFound, RegistryAuth, Template
 from novita_gpu.contract import time_text
 from novita_gpu.contract.catalogue import (
     EmptyView,
-    PlaceView,
-    PriceView,
     ProductList,
     ProductsQuery,
-    ProductView,
     RegionList,
     RegionView,
     TemplateAnswer,
@@ -23,13 +19,11 @@ from novita_gpu.contract.catalogue import (
 )
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.remembered import Known
+from novita_gpu.control.shelf import Listed, Shelf, There
 from novita_gpu.domain.errors import Fault, Invalid, Missing
-from novita_gpu.domain.money import price_text
 from novita_gpu.domain.offers import Product
 from novita_gpu.domain.regions import Cluster, Regions, region_of
 from novita_gpu.domain.spec import BillingMode
-
-Listed = Mapping[BillingMode, tuple[Product, ...]]
 
 
 class Inventory:
@@ -38,36 +32,42 @@ class Inventory:
         self._default_regions = tuple(map(region_of, default_regions))
 
     async def products(self, query: ProductsQuery) -> ProductList:
-        """Raises `Invalid` for an unknown region."""
+        """With the stock of the region that is asked for, else of the default ones. Raises `Invalid`."""
         regions = Regions(clusters=(await self._catalogue.clusters.known()).value)
-        places = regions.clusters
-        if query.region:
-            places = regions.of(query.region)
-            if not places:
-                message = f"There is no such region. Known are {', '.join(regions.names)}."
-                raise Invalid(Fault(field="region", message=message, value=query.region))
+        places = regions.of(query.region) if query.region else regions.clusters
+        if not places:
+            message = f"There is no such region. Known are {', '.join(regions.names)}."
+            raise Invalid(Fault(field="region", message=message, value=query.region))
         modes = (query.billing_mode,) if query.billing_mode else tuple(BillingMode)
-        there = places[0].id if query.region and len(places) == 1 else ""
-        known = {mode: await self._products(mode, there) for mode in modes}
-        listed = {mode: one.value for mode, one in known.items()}
-        oldest = min(known.values(), key=lambda one: one.at)
+        known = {mode: await self._catalogue.products(mode).known() for mode in modes}
+        told = places if query.region else tuple(c for word in self._default_regions for c in regions.of(word))
+        shelf = Shelf(
+            listed={mode: one.value for mode, one in known.items()},
+            there=await self._there(modes, told),
+            places=places,
+            one_region=query.region is not None,
+            empties=await self._catalogue.empties(),
+        )
         fault = next((one.fault for one in known.values() if one.fault), "")
         return ProductList(
-            products=_product_views(listed, places, await self._catalogue.empties()),
-            as_of=time_text(oldest.at),
+            products=shelf.views(),
+            as_of=time_text(min(one.at for one in known.values())),
             stale=bool(fault),
             fault=fault or None,
         )
 
-    async def _products(self, mode: BillingMode, there: str) -> Known[tuple[Product, ...]]:
-        """Of one cluster; while that cannot be asked for, of the whole cloud, and said to be old."""
-        try:
-            return await self._catalogue.products(mode, there).known()
-        except CloudError as error:
-            if not there:
-                raise
-            anywhere = await self._catalogue.products(mode).known()
-            return replace(anywhere, fault=error.message)
+    async def _there(self, modes: Iterable[BillingMode], clusters: Iterable[Cluster]) -> There:
+        """Stock by cluster; none for those that cannot be asked about now."""
+        places = [(mode, cluster.id) for mode in modes for cluster in clusters]
+        asked = (self._catalogue.products(mode, cluster_id).fresh() for mode, cluster_id in places)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        tables: dict[tuple[BillingMode, str], Mapping[str, Product]] = {}
+        for place, answer in zip(places, answers, strict=True):
+            if isinstance(answer, Known):
+                tables[place] = {product.id: product for product in answer.value}
+            elif not isinstance(answer, CloudError):
+                raise answer
+        return tables
 
     async def regions(self) -> RegionList:
         """What each has is told by the product table; without one at hand, by the cluster itself."""
@@ -128,61 +128,6 @@ class Inventory:
             return {auth.id: auth for auth in (await self._catalogue.auths.known()).value}
         except CloudError:
             return {}
-
-
-def _product_views(
-    listed: Listed, places: Iterable[Cluster], empties: Mapping[str, datetime]
-) -> tuple[ProductView, ...]:
-    """By name, then id; one row a product, whatever the billing modes that list it."""
-    here = list(places)
-    rows: dict[str, list[tuple[BillingMode, Product]]] = {}
-    for mode, products in listed.items():
-        for product in products:
-            if any(product.is_in(cluster.region) for cluster in here):
-                rows.setdefault(product.id, []).append((mode, product))
-    views = [_product_view(known, here, empties) for known in rows.values()]
-    return tuple(sorted((view for view in views if view.prices), key=lambda v: (v.name, v.id)))
-
-
-def _product_view(
-    known: Sequence[tuple[BillingMode, Product]], places: Iterable[Cluster], empties: Mapping[str, datetime]
-) -> ProductView:
-    first = known[0][1]
-    return ProductView(
-        id=first.id,
-        name=first.name,
-        cpu_per_gpu=first.cpu_per_gpu,
-        memory_per_gpu_gb=first.memory_per_gpu_gb,
-        min_rootfs_size=first.min_rootfs_gb,
-        max_rootfs_size=first.max_rootfs_gb,
-        prices=tuple(
-            _price(mode, product, places, empties)
-            for mode, product in known
-            if product.units(mode) > 0 and mode.value in product.billing_modes
-        ),
-    )
-
-
-def _price(
-    mode: BillingMode, product: Product, places: Iterable[Cluster], empties: Mapping[str, datetime]
-) -> PriceView:
-    return PriceView(
-        billing_mode=mode,
-        price_per_gpu_hour=price_text(product.units(mode)),
-        available=product.in_stock,
-        inventory=product.inventory or None,
-        regions=tuple(
-            PlaceView(region=c.region, cluster_id=c.id, empty_until=_empty_until(product, c, mode, empties))
-            for c in places
-            if product.is_in(c.region)
-        ),
-    )
-
-
-def _empty_until(product: Product, cluster: Cluster, mode: BillingMode, empties: Mapping[str, datetime]) -> str | None:
-    """Of any number of GPUs, the longest."""
-    begin = f"{product.id}|{cluster.id}|{mode.value}|"
-    return max((time_text(until) for key, until in empties.items() if key.startswith(begin)), default=None)
 
 
 def _empty(key: str, until: datetime) -> EmptyView:
