@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     max_burn_usd_per_hour: Usd | None = Field(
         None, description="What all of them together may come to cost an hour; unset: no limit."
     )
-    max_price_usd_per_hour: Usd | None = Field(None, description="What one of them may cost an hour; unset: no limit.")
+    max_price_usd_per_hour: Usd | None = Field(
+        None, description="What one of them may cost an hour without its disk; unset: no limit."
+    )
     poll_moving_seconds: Seconds = Field(2, description="Between listings while something moves.")
     poll_resting_seconds: Seconds = Field(60, description="Between listings while all is at rest.")
     create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")

@@ -141,6 +141,22 @@ async def test_what_is_known_to_be_wrong_is_asked_for_anew(cloud: Fetching, stor
     assert (await number.fresh()).value == 2
 
 
+async def test_what_was_forgotten_while_it_was_fetched_is_fetched_again(cloud: Fetching) -> None:
+    number, cloud.gate = remembered(cloud), asyncio.Event()
+    asking = asyncio.ensure_future(number.fresh())
+    await settled()
+    number.forget()
+    cloud.gate.set()
+    assert ((await asking).value, cloud.count) == (2, 2)
+
+
+async def test_what_a_clock_ahead_kept_is_of_no_known_age(cloud: Fetching, store: Store) -> None:
+    cloud.now = at(3600)
+    await remembered(cloud, store).fresh()
+    cloud.now = at(0)
+    assert (await remembered(cloud, store).fresh()).value == 2
+
+
 async def test_what_another_version_kept_is_passed_over(cloud: Fetching, store: Store) -> None:
     await store.facts.put("catalogue:number", '{"value":"text","at":"2026-01-01T00:00:00Z"}')
     assert (await remembered(cloud, store).fresh()).value == 1

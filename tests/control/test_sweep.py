@@ -7,9 +7,9 @@ from novita_gpu.cloud.base import Listing
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.sweep import is_mass_absence
 from novita_gpu.domain.events import EventType
-from novita_gpu.domain.instance import CloudId, InstanceId, Machine, Record, Wish
+from novita_gpu.domain.instance import CloudId, InstanceId, Machine, MutationKind, Record, Wish
 from tests.control.scene import Scene
-from tests.domain.given import OFFER, T0, at, attempt, launched, new, row
+from tests.domain.given import OFFER, T0, at, attempt, launched, mutation, new, row
 
 pytest_plugins = ("tests.valkey",)
 
@@ -105,6 +105,18 @@ async def test_most_machines_gone_at_once_is_not_believed_and_told_of_once(scene
     assert not mark.trusted
     assert scene.bell.instances == []
     assert await scene.events() == [EventType.MASS_ABSENCE]
+
+
+async def test_machines_that_we_removed_ourselves_are_no_mass_absence(scene: Scene) -> None:
+    """Launches that were given up at once: nobody wished them deleted, and their machines went by our own deletes."""
+    for number in range(4):
+        sent = mutation(MutationKind.DELETE, -90, machine=CloudId(f"{number:016x}"))
+        await scene.lost(number, wants=Wish.RUNNING, mutation=sent)
+    await scene.sweep.sweep(asked=True)
+    mark = await scene.store.looks.mark()
+    assert mark
+    assert mark.trusted
+    assert len(scene.bell.instances) == 4
 
 
 async def test_nothing_is_concluded_before_the_records_are_known(scene: Scene) -> None:

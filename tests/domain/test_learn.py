@@ -218,9 +218,28 @@ def test_the_clouds_own_times_count_where_it_tells_them() -> None:
 
 def test_a_machine_first_seen_running_billed_since_the_clouds_time_or_a_little_before() -> None:
     look = replace(listing(70, row("running", last_started_at=at(65))), previous_at=at(60))
-    bill = learned(launched(), look).record.bill
+    bill = learned(launched(seen=Seen(at=at(50), status="creating")), look).record.bill
     assert bill.since == at(65)
     assert bill.doubt == grains(bill.rate.compute, timedelta(seconds=5))
+    unseen = learned(launched(), look).record.bill  # the listing before may not have known it yet
+    assert (unseen.since, unseen.doubt) == (at(65), grains(bill.rate.compute, timedelta(seconds=65)))
+
+
+def test_the_clouds_time_counts_though_the_listing_before_stood_still() -> None:
+    stop = ready(wants=Wish.STOPPED, bill=BILLING, seen=Seen(at=at(90), status="running"))
+    look = replace(listing(300, row("exited", last_stopped_at=at(95))), previous_at=at(298))
+    assert [c.until for c in learned(stop, look).record.bill.charges] == [at(95)]
+    again = replace(stop, seen=Seen(at=at(90), status="running", last_stopped_at=at(80)))
+    told = replace(listing(300, row("exited", last_stopped_at=at(80))), previous_at=at(298))
+    assert [c.until for c in learned(again, told).record.bill.charges] == [at(300)]  # of the run before
+
+
+def test_a_machine_that_went_before_it_was_seen_to_bill_is_charged_and_doubted_whole() -> None:
+    sent = mutation(MutationKind.DELETE, 10)
+    gone = learned(launched(wants=Wish.DELETED, mutation=sent), listing(40, row("removed"))).record
+    (charge,) = gone.bill.charges
+    assert (charge.since, charge.until) == (at(0), at(11))
+    assert charge.doubt == grains(charge.rate.compute, timedelta(seconds=11))
 
 
 def test_a_removed_one_bills_until_our_delete_was_answered() -> None:

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import AttemptState, Failure, Seen, Wish
+from novita_gpu.domain.instance import AttemptState, Failure, MutationKind, Seen, Status, Wish, status
 from novita_gpu.domain.limits import Limits, Reserved, broken, figures, over_price, reserved
-from tests.domain.given import at, attempt, launched, new, ready, running, stopped
+from tests.domain.given import at, attempt, launched, mutation, new, ready, running, stopped
 
 RATE = 35_000 * 24
 DEAREST = 67_000 * 24
@@ -60,3 +60,14 @@ def test_a_refusal_says_which_limit_and_its_figures() -> None:
     }
     assert over_price(70_001, limits)
     assert over_price(70_000, limits) is None
+
+
+def test_what_may_be_coming_up_is_not_down_though_it_was_seen_exited_before() -> None:
+    """T8: a start that was accepted a moment ago and is not shown yet."""
+    started = replace(stopped(), mutation=mutation(MutationKind.START, 150))
+    assert status(started) is Status.STOPPING
+    assert reserved(started) == RATE
+    seen = replace(started, seen=Seen(at=at(160), status="exited"))
+    assert status(seen) is Status.STOPPED
+    refused = replace(started, mutation=mutation(MutationKind.START, 150, refused=True))
+    assert status(refused) is Status.STOPPED

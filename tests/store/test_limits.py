@@ -42,6 +42,12 @@ async def test_one_too_many_is_refused_with_the_figures_and_nothing_is_written(s
     assert await store.facts.reserved() == RATE
 
 
+async def test_what_was_taken_in_or_a_lower_limit_keeps_no_other_from_going_on(store: Store) -> None:
+    first, _ = await made(store), await made(store)
+    intended = first.with_attempt(attempt(1, "dep/x/1"))
+    await store.records.commit(Change(before=first, after=intended, limits=Limits(max_instances=1)))
+
+
 async def test_of_many_at_once_as_many_are_taken_as_there_is_room_for(store: Store) -> None:
     limits = Limits(max_burn=3 * RATE + RATE // 2)
     answers = await asyncio.gather(*(made(store, limits) for _ in range(20)), return_exceptions=True)

@@ -57,6 +57,13 @@ def test_it_is_written_anew() -> None:
     assert record_of(document, b"7", b"9") == record
 
 
+def test_what_a_stopped_one_had_cost_is_kept() -> None:
+    bill = read({**FIRST, "bill": {"spent_usd": "1234.5"}, "updated_at": "2026-01-02T12:00:00Z"}).bill
+    assert usd_text(usd_of_grains(spent(bill, after(10**9)).total)) == "1234.5000"
+    young = read({**FIRST, "bill": {"spent_usd": "1.5"}}).bill
+    assert usd_text(usd_of_grains(spent(young, after(10**9)).total)) == "1.5000"
+
+
 def test_a_bill_of_nothing_stays_one() -> None:
     assert spent(read({**FIRST, "bill": {}}).bill, after(10**6)).total == 0
 

@@ -123,7 +123,7 @@ Url = Annotated[
 Price = Annotated[
     Decimal,
     Meta(
-        description="USD for the whole instance and hour.",
+        description="USD for all of its GPUs and hour; disk beyond the free part comes on top.",
         examples=["0.3500"],
         extra={"rule": price, "expected": 'a decimal string in USD, such as "0.3500"'},
         extra_json_schema={"pattern": r"^[0-9]{1,6}(\.[0-9]{1,4})?$"},

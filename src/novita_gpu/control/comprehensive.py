@@ -40,7 +40,7 @@ class Listings:
     """The cloud's list for whoever asks: one call under way at a time, its answer good for `REUSED_FOR`."""
 
     def __init__(self, cloud: Cloud, now: Callable[[], datetime]) -> None:
-        self._remembered = Remembered(cloud.listing, REUSED_FOR, now)
+        self._remembered = Remembered(cloud.listing, REUSED_FOR, now, ahead=False)
         self._now = now
 
     async def latest(self) -> tuple[Listing | None, str]:

@@ -64,12 +64,12 @@ class Launcher:
             run = replace(record.run, not_before=self._now() + HOLD)
             return await self._write(before, replace(learned, record=replace(record, run=run, reason=held)))
         try:
-            ranking = await self._offers(record)
-            if not ranking.offers:
-                gone = failed(record, "NO_OFFER", f"no offer: {ranking.summary()}", self._now())
-                return await self._write(before, replace(learned, record=gone))
-            async with self._cloud.permit(Lane.SPENDING):
-                return await self._attempt(before, learned, ranking)
+            async with self._cloud.permit(Lane.SPENDING):  # first: a wait for a place would make the prices old
+                ranking = await self._offers(record)
+                if ranking.offers:
+                    return await self._attempt(before, learned, ranking)
+            gone = failed(record, "NO_OFFER", f"no offer: {ranking.summary()}", self._now())
+            return await self._write(before, replace(learned, record=gone))
         except CloudError as error:
             reply = reply_of(error, self._now())
             return await self._write(before, replace(learned, record=paused(record, reply, FIRST_PAUSE, LONGEST_PAUSE)))

@@ -108,7 +108,7 @@ class Orders:
         if template_id is None:
             return None
         try:
-            return (await self._catalogue.template(template_id).known()).value
+            return (await self._catalogue.template(template_id).fresh()).value
         except NotFound:
             raise Missing(
                 "TEMPLATE_NOT_FOUND", f"There is no template {template_id}. Check the id in the cloud's console."

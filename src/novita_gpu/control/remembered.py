@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 # How long a kept value is of use to whoever starts: a week-old catalogue still names products and regions.
 KEPT_FOR = timedelta(days=7)
+# What was kept by a clock further ahead than this is of no known age.
+SKEW = timedelta(seconds=1)
 
 
 class Known(Value, Generic[T], frozen=True, kw_only=True):
@@ -61,17 +63,21 @@ class Remembered(Generic[T]):
         ttl: timedelta,
         now: Callable[[], datetime],
         keep: Keep[T] | None = None,
+        *,
+        ahead: bool = True,
     ) -> None:
-        self._fetch, self._ttl, self._now, self._keep = fetch, ttl, now, keep
+        """`ahead` False: never renewed before its time is over."""
+        self._fetch, self._ttl, self._now, self._keep, self._ahead = fetch, ttl, now, keep, ahead
         self._known: Known[T] | None = None
         self._forgotten_at: datetime | None = None
+        self._forgets = 0
         self._renewing: asyncio.Task[Known[T]] | None = None
 
     async def fresh(self) -> Known[T]:
         """Not older than its time. Raises the cloud's errors."""
         known = self._known
         if known and self._now() < known.at + self._ttl:
-            if self._now() >= known.at + self._ttl / 2:
+            if self._ahead and self._now() >= known.at + self._ttl / 2:
                 self._renewal()
             return known
         return await asyncio.shield(self._renewal())
@@ -93,6 +99,15 @@ class Remembered(Generic[T]):
     def forget(self) -> None:
         """What was read until now is known to be wrong: the next who asks gets it from the cloud."""
         self._known, self._forgotten_at = None, self._now()
+        self._forgets += 1
+
+    async def _fetched(self) -> Known[T]:
+        """Fetched anew if it was forgotten while it was under way."""
+        while True:
+            began, forgets = self._now(), self._forgets
+            known = Known(value=await self._fetch(), at=began)
+            if forgets == self._forgets:
+                return known
 
     async def close(self) -> None:
         """Ends a renewal that nobody waits for."""
@@ -112,11 +127,12 @@ class Remembered(Generic[T]):
     async def _renew(self) -> Known[T]:
         """From another process if one has asked meanwhile, else from the cloud."""
         kept = await self._keep.load() if self._keep else None
-        if kept and self._now() < kept.at + self._ttl / 2 and not self._is_forgotten(kept):
+        now = self._now()
+        is_new = kept is not None and now < kept.at + self._ttl / 2 and kept.at <= now + SKEW
+        if kept and is_new and not self._is_forgotten(kept):
             self._known = kept
             return kept
-        began = self._now()
-        known = Known(value=await self._fetch(), at=began)
+        known = await self._fetched()
         self._known = known
         if self._keep:
             await self._keep.save(known)

@@ -13,7 +13,7 @@ from novita_gpu.control.ledger import Ledger
 from novita_gpu.domain.compare import Listed, is_news, listed
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import CloudId, Record, Wish, is_moving
+from novita_gpu.domain.instance import CloudId, MutationKind, Record, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, Note
 from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.domain.orphans import CLAIMS, Orphans, Unclaimed, mark_of, sighted, standing, unclaimed
@@ -225,8 +225,17 @@ def absent(listing: Listing, records: Iterable[Record]) -> frozenset[CloudId]:
     return frozenset(r.machine.id for r in records if r.machine) - {row.id for row in listing.rows}
 
 
+def _is_removed_here(record: Record) -> bool:
+    """Its removal was sent by us, whatever is wished: a launch that was given up, or stopped before it ran."""
+    sent = record.mutation
+    return sent is not None and sent.kind is MutationKind.DELETE and not sent.refused
+
+
 def is_mass_absence(listing: Listing, records: Iterable[Record], confirmed: Collection[CloudId] = NONE) -> bool:
-    """Three or more, and over half of all machines that should be there, are missing from a complete listing."""
+    """Three or more, and over half of all machines that should be there, are missing from a complete listing.
+
+    What was removed from here should not be there.
+    """
     if not listing.complete:
         return False
     there = {row.id for row in listing.rows}
@@ -236,6 +245,7 @@ def is_mass_absence(listing: Listing, records: Iterable[Record], confirmed: Coll
         if r.machine
         and r.machine.id not in confirmed
         and r.wants is not Wish.DELETED
+        and not _is_removed_here(r)
         and listing.began_at - r.machine.adopted_at >= YOUNG
     ]
     missing = [m for m in expected if m not in there]

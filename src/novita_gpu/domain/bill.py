@@ -78,7 +78,7 @@ def turned(bill: Bill, rate: Rate, at: datetime, unsure: timedelta) -> Bill:
         return bill
     doubt = grains(abs(rate.compute - bill.rate.compute) + abs(rate.disk - bill.rate.disk), unsure)
     if bill.since is None:
-        return replace(bill, since=at, rate=rate, doubt=doubt)
+        return replace(bill, since=max(at, bill.charges[-1].until) if bill.charges else at, rate=rate, doubt=doubt)
     at = max(at, bill.since)
     goes_on = rate != FREE
     charge = Charge(since=bill.since, until=at, rate=bill.rate, doubt=bill.doubt + (0 if goes_on else doubt))
@@ -105,13 +105,19 @@ def _of(charge: Charge, since: datetime | None, until: datetime) -> Spent:
 
 
 def _part(folded: Folded, since: datetime | None, until: datetime) -> Spent:
-    whole = max(1, (folded.until - folded.since) // MICROSECOND)
+    whole = (folded.until - folded.since) // MICROSECOND
+    if not whole:  # a sum whose time nobody knows
+        return _whole(folded) if folded.until <= until and (since is None or folded.since >= since) else Spent()
     part = overlap(folded.since, folded.until, since, until) // MICROSECOND
     return Spent(
         compute=folded.compute * FOLD * part // whole,
         disk=folded.disk * FOLD * part // whole,
         doubt=folded.doubt * FOLD * part // whole,
     )
+
+
+def _whole(folded: Folded) -> Spent:
+    return Spent(compute=folded.compute * FOLD, disk=folded.disk * FOLD, doubt=folded.doubt * FOLD)
 
 
 def _folded(bill: Bill) -> Bill:

@@ -290,7 +290,17 @@ def is_down(record: Record) -> bool:
     """Nothing runs for it: no attempt is open, and the machine is none or was seen exited."""
     if record.open_attempt:
         return False
-    return record.machine is None or (record.seen is not None and record.seen.status == EXITED_STATUS)
+    if record.machine is None:
+        return True
+    return record.seen is not None and record.seen.status == EXITED_STATUS and not _may_come_up(record)
+
+
+def _may_come_up(record: Record) -> bool:
+    """A start was sent that may have its effect, and what was seen is from before it."""
+    sent = record.mutation
+    is_start = sent is not None and sent.kind in {MutationKind.START, MutationKind.MIGRATE} and not sent.refused
+    since = record.looks_count_from
+    return is_start and since is not None and record.seen is not None and record.seen.at < since
 
 
 def status(record: Record) -> Status:

@@ -170,7 +170,8 @@ def misfits(product: Product, spec: Spec, ceiling: int | None = None) -> Iterato
 
 def _distinct(products: Iterable[Product], mode: BillingMode) -> tuple[Product, ...]:
     """One of each id; of two the dearer, so that nobody pays more than was agreed."""
-    return tuple({p.id: p for p in sorted(products, key=lambda p: p.units(mode))}.values())
+    ordered = sorted(products, key=lambda p: (p.units(mode), p.in_stock, p.regions, p.memory_per_gpu_gb, p.cpu_per_gpu))
+    return tuple({p.id: p for p in ordered}.values())
 
 
 def _of_region(spec: Spec, word: str, named: Iterable[Product], market: Market) -> Iterator[Offer | PassedOver]:

@@ -26,21 +26,22 @@ def _whole_money(record: Document) -> None:
     limit = record["spec"].pop("max_usd_per_hour", None)
     if limit is not None:
         record["spec"]["max_units_per_hour"] = _units(limit)
-    record["bill"] = _bill(record.get("bill", {}), record["created_at"])
+    ended_at = record.get("deleted_at") or record.get("stopped_at") or record["updated_at"]
+    record["bill"] = _bill(record.get("bill", {}), record["created_at"], ended_at)
 
 
 def _units(usd: str) -> int:
     return int(Decimal(usd) * 100_000)
 
 
-def _bill(old: Document, created_at: str) -> Document:
+def _bill(old: Document, created_at: str, ended_at: str) -> Document:
     """What was spent keeps its sum; since when is not known any more."""
     new: Document = {}
     spent = Decimal(old.get("spent_usd", "0"))
     if spent:
         # In thousands of grains: 1/100000 USD per day, times a microsecond.
         grains = int(spent * 100_000 * 86_400_000_000 / 1000)
-        new["folded"] = {"since": created_at, "until": created_at, "compute": grains, "disk": 0, "doubt": 0}
+        new["folded"] = {"since": created_at, "until": ended_at, "compute": grains, "disk": 0, "doubt": 0}
     if since := old.get("since"):
         new |= {"since": since, "rate": {"compute": _units(old.get("usd_per_hour", "0")) * 24}}
         if spent:

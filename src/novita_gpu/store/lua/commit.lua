@@ -50,7 +50,7 @@ end
 local reserved = tonumber(redis.call('GET', reserved_key) or '0') + reserves - tonumber(stored[5] or '0')
 if most_instances ~= '' or most_reserved ~= '' then
   local instances = redis.call('SCARD', living) + 1 - redis.call('SISMEMBER', living, id)
-  local too_many = most_instances ~= '' and instances > tonumber(most_instances)
+  local too_many = expected == 0 and most_instances ~= '' and instances > tonumber(most_instances)
   if too_many or (most_reserved ~= '' and reserved > tonumber(most_reserved)) then
     return { 'limit', whole(instances), whole(reserved) }
   end
