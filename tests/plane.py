@@ -186,7 +186,7 @@ async def serving(
         plane = await stack.enter_async_context(
             opened(Settings.load(**given), prefix=prefix, mutation_timeout=mutation_timeout)
         )
-        for endless in (plane.store.view.follow, plane.health.watch, plane.keep_store):
+        for endless in (plane.store.view.follow, plane.health.watch, plane.listening.watch, plane.keep_store):
             await stack.enter_async_context(_beside(endless()))
         await stack.enter_async_context(plane.work.running())
         await plane.work.look(utc_now())

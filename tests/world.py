@@ -18,8 +18,10 @@ from novita_gpu.contract import CreateInstance, StartInstance, WishBody
 from novita_gpu.contract.requests import PortRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
+from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
+from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -29,7 +31,7 @@ from novita_gpu.domain.events import Event
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping, Record, Status, status
 from novita_gpu.domain.limits import UNLIMITED, Limits
-from novita_gpu.domain.spec import HealthCheck
+from novita_gpu.domain.spec import AutoStop, HealthCheck
 from novita_gpu.store import open_store
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
 from tests.prove.replica import store_on
@@ -39,6 +41,7 @@ NAME = "trainer"
 MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
 MUTATION_TIMEOUT = timedelta(seconds=5)
 SAFETY_NET = timedelta(seconds=60)
+CHECK_EVERY = timedelta(minutes=5)
 POLICY = Policy(settle=timedelta(seconds=4))
 CALLER = Caller(actor="admin")
 # Of simulated time. A machine younger than five minutes that nobody saw going is not believed to be gone, so a delete
@@ -174,7 +177,7 @@ class Process:
         now, new_id = world.now, world.new_id
         self._now = now
         self.store = store_on(CutWire(world.url, blade), world.prefix, now, new_id, asyncio.sleep)
-        self._novita = Novita(
+        self.cloud = Novita(
             "sim-key",
             transport=CutCloud(world.simulator, blade),
             calls_per_minute=0,
@@ -184,11 +187,11 @@ class Process:
             mutation_timeout=MUTATION_TIMEOUT,
         )
         self.bells = Bells(blade, now)
-        journal = Journal(self.store, self.bells, new_id, None)
-        catalogue = self.catalogue = Catalogue(self._novita, self.store, now, world.limits.max_price)
+        journal = Journal(self.store, self.bells, new_id, None, world.policy.idle)
+        catalogue = self.catalogue = Catalogue(self.cloud, self.store, now, world.limits.max_price)
         launcher = Launcher(
             self.store,
-            self._novita,
+            self.cloud,
             catalogue,
             journal,
             deployment="dep1",
@@ -197,12 +200,14 @@ class Process:
             monotonic=world.simulator.clock.now,
             mutation_timeout=MUTATION_TIMEOUT,
         )
+        self.listening = Listening(self.store, now)
         self.reconciler = Reconciler(
             store=self.store,
-            cloud=self._novita,
+            cloud=self.cloud,
             launcher=launcher,
             prober=Knocking(world.simulator),
             journal=journal,
+            listening=self.listening,
             bell=self.bells,
             policy=world.policy,
             limits=world.limits,
@@ -213,7 +218,7 @@ class Process:
         )
         self.sweep = Sweep(
             store=self.store,
-            cloud=self._novita,
+            cloud=self.cloud,
             bell=self.bells,
             deployment="dep1",
             account="account",
@@ -228,18 +233,28 @@ class Process:
             orders=Orders(catalogue, ("AS-SGP-02", "CN-HK-01"), now, world.limits),
             journal=journal,
             bell=self.bells,
-            defaults=Defaults(),
+            defaults=Defaults(idle=world.policy.idle),
             limits=world.limits,
             now=now,
             new_id=new_id,
             check_receiver=lambda _: None,
             look_soon=MOVING,
         )
+        self.idle_check = IdleCheck(
+            store=self.store,
+            bell=self.bells,
+            listening=self.listening,
+            policy=world.policy.idle,
+            every=CHECK_EVERY,
+            threshold=AutoStop().idle,
+            now=now,
+            answer_within=timedelta(0),
+        )
         self.announced: list[datetime] = []
         self.safety_net = now() + SAFETY_NET
 
     async def end(self) -> None:
-        await self._novita.close()
+        await self.cloud.close()
         await self.store.close()
 
     async def go_on(self) -> None:
@@ -287,6 +302,8 @@ class World:
         self._numbers = count(1)
         self.kills: list[str] = []
         self.outside = open_store(url, prefix=prefix, now=self.now)  # where no blade cuts
+        self._listening = Listening(self.outside, self.now)
+        self._marked_at: datetime | None = None
         self.process = Process(self, self.blade)
 
     def now(self) -> datetime:
@@ -314,6 +331,12 @@ class World:
         await self.process.end()
         self.turn(1.0)
         self.process = Process(self, self.blade)
+
+    async def listen(self) -> None:
+        """Somebody takes heartbeats now."""
+        if self._marked_at is None or self.now() >= self._marked_at + MARK_EVERY:
+            self._marked_at = self.now()
+            await self._listening.mark()
 
     async def _surviving(self, act: Callable[[], Awaitable[T]]) -> T | None:
         """The answer; None if the process was killed. A new one stands ready then."""
@@ -359,6 +382,7 @@ class World:
         """The record once its status is as wanted, within `PATIENCE` of simulated time."""
         ends = self.now() + PATIENCE
         while True:
+            await self.listen()
             await self._surviving(self.process.go_on)
             record = await self.record(name)
             if status(record) is wanted:
@@ -370,6 +394,7 @@ class World:
         """So much simulated time, with all that falls due in it."""
         ends = self.now() + timedelta(minutes=minutes)
         while self.now() < ends:
+            await self.listen()
             await self._surviving(self.process.go_on)
             self.turn((min(self.process.next_at(), ends) - self.now()).total_seconds())
         await self._surviving(self.process.go_on)

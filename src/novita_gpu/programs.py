@@ -64,11 +64,14 @@ class Listener(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _background(plane: Plane, *, worker: bool) -> AsyncGenerator[None]:
-    """What runs beside the listener: the view's feed, the checks of health, and the worker."""
+async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGenerator[None]:
+    """What runs beside: the view's feed, the checks of health, the mark of who takes heartbeats, and the worker."""
     async with AsyncExitStack() as stack:
-        for endless in (plane.store.view.follow(), plane.health.watch(), plane.keep_store()):
-            stack.push_async_callback(_ended, asyncio.ensure_future(endless))
+        endless = [plane.store.view.follow(), plane.health.watch(), plane.keep_store()]
+        if listener:
+            endless.append(plane.listening.watch())
+        for each in endless:
+            stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:
             await stack.enter_async_context(plane.work.running())
             await plane.work.look(utc_now())
@@ -86,7 +89,7 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
     observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
     async with opened(settings) as plane:
         _tell_admin_key(plane)
-        async with _background(plane, worker=worker):
+        async with _background(plane, listener=True, worker=worker):
             await _listen(plane, ready or _announce)
 
 
@@ -94,7 +97,7 @@ async def work(settings: Settings) -> None:
     """A worker without an API, until told to stop."""
     _require_key(settings)
     observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
-    async with opened(settings) as plane, _background(plane, worker=True):
+    async with opened(settings) as plane, _background(plane, listener=False, worker=True):
         await _stopped()
 
 
@@ -119,7 +122,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
             redis_url=None,
         )
         plane = await stack.enter_async_context(opened(settings))
-        await stack.enter_async_context(_background(plane, worker=True))
+        await stack.enter_async_context(_background(plane, listener=True, worker=True))
         await _listen(plane, lambda it, url: _announce_demo(it, url, simulator.root))
 
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from novita_gpu.domain.spec import OnStartCapacity
+from novita_gpu.domain.spec import Activity, OnStartCapacity
 
 NOVITA_ROOT = "https://api.novita.ai"
 
@@ -100,12 +100,34 @@ class Settings(BaseSettings):
         "report", description="What becomes of machines of ours that no living instance has."
     )
     orphan_grace_minutes: Minutes = Field(30, description="An orphan younger than this is never removed.")
-    auto_stop_enabled: bool = Field(True, description="Stop instances without a heartbeat.")
-    auto_stop_idle_minutes: Minutes = Field(20, description="How long without one.")
+    auto_stop_enabled: bool = Field(True, description="Idleness stops instances; false: none, whatever they ask for.")
+    auto_stop_idle_minutes: Minutes = Field(20, description="How long idle, unless an instance says otherwise.")
+    auto_stop_activity: Activity = Field(
+        Activity.HEARTBEAT, description="What shows use, unless an instance says otherwise: heartbeat, gpu or any."
+    )
+    auto_stop_max_idle_minutes: Minutes | None = Field(
+        None, description="No instance may ask to idle for longer, by minutes, a pin or switching it off."
+    )
+    auto_stop_only_with_network_volume: bool = Field(
+        False, description="Idleness stops only instances whose data is safe on a network volume."
+    )
+    auto_stop_warn_minutes: float = Field(2, ge=0, le=1440, description="How long before a stop it is told of.")
+    auto_stop_check_minutes: Minutes = Field(5, description="Between checks, the safety net under each one's alarm.")
+    delete_stopped_after_days: float | None = Field(
+        None, gt=0, le=3650, description="Delete what was stopped for so long, told of a day before; unset: never."
+    )
 
     event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+
+    @field_validator("auto_stop_max_idle_minutes")
+    @classmethod
+    def _above_the_default(cls, most: float | None, info: ValidationInfo) -> float | None:
+        idle = info.data.get("auto_stop_idle_minutes")
+        if most is not None and idle is not None and most < idle:
+            raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle:g}")
+        return most
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

@@ -129,6 +129,7 @@ class _Data(Value, frozen=True, kw_only=True, rename="camel"):
     sequence: int
     operation_id: str | None = None
     reason: str | None = None
+    facts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     instance: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     previous_status: str | None = None
 
@@ -148,6 +149,7 @@ def body_of(event: Event) -> bytes:
             sequence=event.sequence,
             operation_id=event.operation,
             reason=event.reason,
+            facts=event.facts or msgspec.UNSET,
             instance=event.instance or msgspec.UNSET,
             previous_status=event.previous_status and event.previous_status.value,
         ),

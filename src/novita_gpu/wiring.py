@@ -25,12 +25,16 @@ from novita_gpu.control.admission import admin_hash, hashed
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.catalogue import Catalogue
+from novita_gpu.control.ceilings import Ceilings
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.costs import Costs
+from novita_gpu.control.explain import Explainer
 from novita_gpu.control.health import Health
+from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
+from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.probe import NetworkProber
@@ -38,6 +42,7 @@ from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.money import compute_rate, price_limit
@@ -73,6 +78,7 @@ class Plane:
     commands: Commands
     reconciler: Reconciler
     sweep: Sweep
+    listening: Listening
     health: Health
     app: Litestar
     admin_key: str | None  # only if it was made just now
@@ -153,7 +159,7 @@ async def _built(
     cloud = Metered(novita)
     work = await stack.enter_async_context(Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving).open())
     default_receiver = settings.webhook_url
-    journal = Journal(store, work, new_id, default_receiver)
+    journal = Journal(store, work, new_id, default_receiver, _idle_policy(settings))
     limits = _limits(settings)
     catalogue = Catalogue(cloud, store, utc_now, limits.max_price)
     stack.push_async_callback(catalogue.close)
@@ -171,12 +177,14 @@ async def _built(
     private = Networks.parse(",".join(settings.webhook_allow_private))
     prober = NetworkProber(Networks.parse(LOOPBACK) if _is_loopback(settings.novita_api_base_url) else Networks())
     stack.push_async_callback(prober.close)
+    listening = Listening(store, utc_now)
     reconciler = Reconciler(
         store=store,
         cloud=cloud,
         launcher=launcher,
         prober=prober,
         journal=journal,
+        listening=listening,
         bell=work,
         policy=_policy(settings),
         limits=limits,
@@ -221,7 +229,24 @@ async def _built(
     async def trim() -> None:
         await store.trim(utc_now() - timedelta(days=settings.event_retention_days))
 
-    work.register(reconcile=reconciler.reconcile, sweep=listed, drain=drain, trim=trim)
+    check_every = timedelta(minutes=settings.auto_stop_check_minutes)
+    idle_check = IdleCheck(
+        store=store,
+        bell=work,
+        listening=listening,
+        policy=_idle_policy(settings),
+        every=check_every,
+        threshold=timedelta(minutes=settings.auto_stop_idle_minutes),
+        now=utc_now,
+    )
+    work.register(
+        reconcile=reconciler.reconcile,
+        sweep=listed,
+        drain=drain,
+        trim=trim,
+        idle_check=idle_check.run,
+        idle_check_every=check_every,
+    )
     orders = Orders(catalogue, settings.default_regions, utc_now, limits)
     commands = Commands(
         store=store,
@@ -240,7 +265,7 @@ async def _built(
         store=store,
         upstream=novita,
         mode=place.mode,
-        auto_stop=settings.auto_stop_enabled,
+        idle_check=idle_check,
         version=VERSION,
         now=utc_now,
     )
@@ -257,6 +282,8 @@ async def _built(
             inventory=Inventory(catalogue, settings.default_regions),
             planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
             costs=costs,
+            idle_check=idle_check,
+            explainer=Explainer(store, listening, _policy(settings), utc_now),
             store=store,
             cloud=cloud,
             keyring=AdminKeyring(key_hash),
@@ -265,6 +292,7 @@ async def _built(
             now=utc_now,
             new_id=new_id,
             version=VERSION,
+            idle=_idle_policy(settings),
         )
     )
     return Plane(
@@ -275,6 +303,7 @@ async def _built(
         commands=commands,
         reconciler=reconciler,
         sweep=sweep,
+        listening=listening,
         health=health,
         app=app,
         admin_key=made,
@@ -316,17 +345,34 @@ def _policy(settings: Settings) -> Policy:
         settle=timedelta(seconds=settings.create_settle_seconds),
         launch_timeout=timedelta(minutes=settings.launch_timeout_minutes),
         not_ready_stop=timedelta(minutes=settings.not_ready_stop_minutes),
+        idle=_idle_policy(settings),
         orphans=OrphanPolicy(
             delete=settings.orphan_policy == "delete", grace=timedelta(minutes=settings.orphan_grace_minutes)
         ),
     )
 
 
+def _idle_policy(settings: Settings) -> IdlePolicy:
+    days = settings.delete_stopped_after_days
+    return IdlePolicy(
+        on=settings.auto_stop_enabled,
+        warn=timedelta(minutes=settings.auto_stop_warn_minutes),
+        discard=None if days is None else timedelta(days=days),
+    )
+
+
 def _defaults(settings: Settings) -> Defaults:
-    idle = timedelta(minutes=settings.auto_stop_idle_minutes)
+    most = settings.auto_stop_max_idle_minutes
     return Defaults(
-        auto_stop=AutoStop(enabled=settings.auto_stop_enabled, idle=idle),
+        auto_stop=AutoStop(
+            idle=timedelta(minutes=settings.auto_stop_idle_minutes), activity=settings.auto_stop_activity
+        ),
         on_start_capacity=settings.on_start_capacity,
+        ceilings=Ceilings(
+            max_idle=None if most is None else timedelta(minutes=most),
+            only_with_volume=settings.auto_stop_only_with_network_volume,
+        ),
+        idle=_idle_policy(settings),
     )
 
 

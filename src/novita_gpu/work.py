@@ -61,6 +61,8 @@ class Work:
         sweep: Callable[[bool], Awaitable[NextLook | None]],
         drain: Callable[[], Awaitable[datetime | None]],
         trim: Callable[[], Awaitable[None]],
+        idle_check: Callable[[], Awaitable[None]],
+        idle_check_every: timedelta,
     ) -> None:
         """What the bells ring. Registered where rings are only given, too."""
 
@@ -84,12 +86,16 @@ class Work:
         async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
             await trim()
 
+        async def idle_check_task(again: Perpetual = Perpetual(every=idle_check_every, automatic=True)) -> None:
+            await _guarded("idle_check", "all", idle_check())
+
         for name, task in {
             "reconcile": reconcile_task,
             "drain": drain_task,
             "look": look_task,
             "safety_net": safety_net_task,
             "trim": trim_task,
+            "idle_check": idle_check_task,
         }.items():
             task.__name__ = name
             self._docket.register(task)

@@ -28,8 +28,11 @@ from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.costs import Costs
+from novita_gpu.control.explain import Explainer
+from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.sweep import Sweep
@@ -170,6 +173,7 @@ def refuse_private(url: str) -> None:
 
 
 _numbers = count(1)
+NO_DEFAULTS = Defaults()
 
 
 def new_id(prefix: str) -> str:
@@ -181,7 +185,7 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
+async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any) -> AsyncGenerator[Served]:
     """The API for as long as the block runs. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
@@ -201,7 +205,7 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
             orders=orders,
             journal=journal,
             bell=bell,
-            defaults=Defaults(),
+            defaults=defaults,
             now=now,
             new_id=new_id,
             check_receiver=refuse_private,
@@ -234,6 +238,20 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
             now=now,
         )
 
+        listening = Listening(store, now)
+        await listening.mark()
+        idle = defaults.idle
+        idle_check = IdleCheck(
+            store=store,
+            bell=bell,
+            listening=listening,
+            policy=idle,
+            every=timedelta(minutes=5),
+            threshold=timedelta(minutes=20),
+            now=now,
+            answer_within=timedelta(0),
+        )
+
         async def look() -> None:
             await bell.look(now())
 
@@ -241,8 +259,11 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
             "commands": commands,
             "sync": sync,
             "inventory": Inventory(catalogue, regions),
-            "planner": Planner(orders, costs, store.view, Defaults(), UNLIMITED, now),
+            "planner": Planner(orders, costs, store.view, defaults, UNLIMITED, now),
             "costs": costs,
+            "idle_check": idle_check,
+            "explainer": Explainer(store, listening, policy, now),
+            "idle": idle,
             "store": store,
             "cloud": cloud,
             "keyring": Ring(),
@@ -254,7 +275,7 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
             **parts,
         }
         app = build_app(Parts(**built))
-        root = await stack.enter_async_context(listening(app))
+        root = await stack.enter_async_context(answering(app))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Served(
             root=root,
@@ -270,7 +291,7 @@ async def served(valkey: str, **parts: Any) -> AsyncGenerator[Served]:
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncGenerator[str]:
+async def answering(app: Any) -> AsyncGenerator[str]:
     """The application behind uvicorn, on a free port."""
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none")

@@ -1,7 +1,6 @@
 """Our records beside what the cloud lists: pure merge, and over HTTP."""
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +8,8 @@ from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Listing, Unreachable
 from novita_gpu.control.comprehensive import count, merge, status_of
+from novita_gpu.domain.activity import Heard
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import CloudId, Record, Seen, Status
 from novita_gpu.domain.look import Row
 from tests.api.served import Scope, Served, served
@@ -24,10 +25,12 @@ def listing(seconds: float, *rows: Row, complete: bool = True) -> Listing:
 
 
 def merged(records: list[Record], cloud: Listing | None, *, foreign: bool = True, fault: str = "") -> list[Any]:
-    def last_used(_: object) -> datetime | None:
-        return None
+    def heard(_: object) -> Heard:
+        return Heard()
 
-    return list(merge(records, cloud, fault=fault, last_used=last_used, as_of=given.at(500), foreign=foreign))
+    return list(
+        merge(records, cloud, fault=fault, heard=heard, idle=IdlePolicy(), as_of=given.at(500), foreign=foreign)
+    )
 
 
 def seen(status: str, seconds: float) -> Record:

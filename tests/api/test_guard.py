@@ -39,6 +39,9 @@ SCOPES = {
     ("PUT", "/api/instances/{id}/last-used"): Scope.OPERATE,
     ("POST", "/api/instances/stop-all"): Scope.ADMIN,
     ("POST", "/api/instances/sync"): Scope.ADMIN,
+    ("GET", "/api/instances/{id}/explain"): Scope.READ,
+    ("GET", "/api/instances/auto-stop/stats"): Scope.READ,
+    ("POST", "/api/instances/auto-stop/trigger"): Scope.ADMIN,
     ("GET", "/api/events"): Scope.READ,
     ("GET", "/metrics"): Scope.READ,
 }

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from novita_gpu.contract import HealthView
-from novita_gpu.contract.health import SyncView
+from novita_gpu.contract.health import AutoStopHealth, SyncView
 from tests.api.served import Scope, Served, health, served
 
 
@@ -33,13 +33,23 @@ async def test_unhealthy_is_503_and_degraded_is_not(valkey: str) -> None:
 async def test_prometheus_is_told_of_instances_and_orphans(valkey: str) -> None:
     def told(detailed: bool) -> HealthView:
         sync = SyncView(last_sync="2026-01-01T00:00:00.000Z", is_locked=False, orphans=2)
-        return replace(health(detailed), sync=sync)
+        check = AutoStopHealth(
+            last_check_at="2026-01-01T00:00:00.000Z",
+            next_check_at="2026-01-01T00:05:00.000Z",
+            late_seconds=42.0,
+            stops_in_vain=3,
+        )
+        return replace(health(detailed), sync=sync, auto_stop=check)
 
     async with served(valkey, health=told) as api:
         await api.created()
         answer = await api.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.body.decode().splitlines()
+    assert "novita_gpu_stops_in_vain 3.0" in lines
+    assert "novita_gpu_auto_stop_late_seconds 42.0" in lines
+    assert "novita_gpu_auto_stop_last_check_timestamp_seconds 1.7672256e+09" in lines
+    assert "novita_gpu_auto_stop_next_check_timestamp_seconds 1.7672259e+09" in lines
     assert 'novita_gpu_instances{status="creating"} 1.0' in lines
     assert "novita_gpu_orphans 2.0" in lines
     assert "novita_gpu_last_listing_timestamp_seconds 1.7672256e+09" in lines

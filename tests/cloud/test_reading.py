@@ -231,6 +231,15 @@ def test_a_missing_sample_is_not_a_zero() -> None:
     assert metrics.gpu_memory == ()
 
 
+def test_one_busy_gpu_of_eight_is_use() -> None:
+    def series(value: float) -> list[dict[str, object]]:
+        return [{"timestamp": "1767225600", "value": value}]
+
+    gpus = [{"gpuId": str(n), "items": series(90.0 if n == 3 else 0.0)} for n in range(8)]
+    metrics = read_metrics(Fields({"gpuUtilization": {"avg": series(11.25), "gpuIds": gpus}}))
+    assert [sample.percent for sample in metrics.gpu] == [90.0]
+
+
 def test_a_balance() -> None:
     balance = read_balance(Fields({"availableBalance": "123456", "cashBalance": "", "creditLimit": None}))
     assert balance is not None

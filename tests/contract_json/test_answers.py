@@ -17,6 +17,7 @@ from novita_gpu.contract import (
     problem_answer,
     time_text,
 )
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.bill import Bill, Charge, Rate
 from novita_gpu.domain.errors import Fault
 from novita_gpu.domain.events import Event, EventType
@@ -43,7 +44,7 @@ def with_secrets() -> Record:
 
 
 def shown(record: Record, **how: Any) -> dict[str, Any]:
-    how.setdefault("last_used_at", None)
+    how.setdefault("heard", Heard())
     return msgspec.json.decode(encode(instance_view(record, **how)))
 
 
@@ -81,7 +82,7 @@ def test_an_absent_optional_is_absent_and_the_rest_is_there(record: Record) -> N
 
 def test_s6_secrets_are_shown_to_nobody_and_the_password_only_when_asked_for() -> None:
     record = with_secrets()
-    assert not any(secret in encode(instance_view(record, last_used_at=None)).decode() for secret in SECRETS)
+    assert not any(secret in encode(instance_view(record, heard=Heard())).decode() for secret in SECRETS)
     view = shown(record, secrets=True)
     assert view["connectionDetails"]["sshPassword"] == "s3cret"
     assert view["envs"] == ["TOKEN"]
@@ -111,13 +112,13 @@ def test_cost_runs_until_the_moment_asked_for() -> None:
 
 def test_it_says_when_it_is_stopped_and_what_keeps_it() -> None:
     record = given.ready(auto_stop=AutoStop(idle=timedelta(minutes=10)))
-    fresh, used = shown(record)["autoStop"], shown(record, last_used_at=given.at(300))["autoStop"]
+    fresh, used = shown(record)["autoStop"], shown(record, heard=Heard(last=given.at(300)))["autoStop"]
     assert (fresh["lastActivitySource"], used["lastActivitySource"]) == ("ready", "heartbeat")
     assert used["stopsAt"] == time_text(given.at(300) + timedelta(minutes=10))
 
 
 def test_an_event_carries_its_sequence_and_the_instance_as_it_was() -> None:
-    snapshot = msgspec.Raw(encode(instance_view(given.ready(), last_used_at=None)))
+    snapshot = msgspec.Raw(encode(instance_view(given.ready(), heard=Heard())))
     event = Event(
         id="evt_1",
         type=EventType.READY,

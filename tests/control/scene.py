@@ -16,6 +16,7 @@ from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
+from novita_gpu.control.listening import Listening
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -112,6 +113,7 @@ class Scene:
             ),
             prober=self.prober,
             journal=self.journal,
+            listening=Listening(self.store, lambda: self.now),
             bell=self.bell,
             policy=self.policy,
             moving=MOVING,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.decide import Policy, decide
 from novita_gpu.domain.instance import (
     Attempt,
@@ -20,12 +21,13 @@ from novita_gpu.domain.instance import (
     Run,
     RunKind,
     Seen,
+    Warned,
     Wish,
 )
 from novita_gpu.domain.learn import Learned, learn
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.spec import BillingMode, Port, Spec
-from novita_gpu.domain.steps import Step
+from novita_gpu.domain.steps import Step, Warn
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy()
@@ -149,7 +151,15 @@ def learned(record: Record, look: Look) -> Learned:
     return learn(record, look, POLICY.settle)
 
 
-def step(record: Record, look: Look | None, seconds: float, last_used: datetime | None = None) -> Step:
-    """What a pass at that time does: learn, then decide."""
-    known = learn(record, look, POLICY.settle).record
-    return decide(known, look, at(seconds), POLICY, last_used=last_used)
+def step(
+    record: Record, look: Look | None, seconds: float, heard: datetime | None = None, policy: Policy = POLICY
+) -> Step:
+    """What a pass at that time does: learn, then decide. `heard` is the last heartbeat."""
+    known = learn(record, look, policy.settle).record
+    return decide(known, look, at(seconds), policy, heard=Heard(last=heard))
+
+
+def warned_of(record: Record, told: Warn, seconds: float) -> Record:
+    """The record after that warning."""
+    run = replace(record.run, warned=Warned(due=told.due, at=at(seconds), stops_at=told.stops_at))
+    return replace(record, run=run)

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from novita_gpu.domain.decide import decide
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import (
     AttemptState,
     Failure,
@@ -21,7 +22,21 @@ from novita_gpu.domain.instance import (
 )
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.spec import AutoStop
-from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle
+from novita_gpu.domain.steps import (
+    Adopt,
+    Change,
+    Close,
+    Discard,
+    Fail,
+    Idle,
+    Inspect,
+    Launch,
+    Probe,
+    Rest,
+    Settle,
+    Warn,
+    WarnDiscard,
+)
 from tests.domain.given import (
     MACHINE,
     POLICY,
@@ -38,6 +53,7 @@ from tests.domain.given import (
     running,
     step,
     stopped,
+    warned_of,
 )
 
 OPEN = new(attempts=(attempt(),))
@@ -266,33 +282,106 @@ def test_stopped_rests() -> None:
     assert isinstance(step(stopped(), listing(300, row("exited")), 301), Rest)
 
 
-def test_idle_is_stopped_on_time_and_not_before() -> None:
-    due = 62 + 20 * 60
-    assert isinstance(step(ready(), None, due - 1), Rest)
-    assert isinstance(step(ready(), None, due), Idle)
+DUE = 62 + 20 * 60
 
 
-def test_a_heartbeat_moves_the_stop() -> None:
-    found = step(ready(), None, 2000, last_used=at(1000))
+def test_idle_is_told_of_two_minutes_before_and_stopped_on_time() -> None:
+    quiet = step(ready(), None, DUE - 121)
+    assert isinstance(quiet, Rest)
+    assert quiet.until == at(DUE - 120)
+    told = step(ready(), None, DUE - 120)
+    assert isinstance(told, Warn)
+    assert told.stops_at == at(DUE)
+    warned = warned_of(ready(), told, DUE - 120)
+    waits = step(warned, None, DUE - 1)
+    assert isinstance(waits, Rest)
+    assert waits.until == at(DUE)
+    assert isinstance(step(warned, None, DUE), Idle)
+
+
+def test_what_is_due_while_nobody_was_there_is_told_of_first() -> None:
+    late = step(ready(), None, DUE + 3600)
+    assert isinstance(late, Warn)
+    assert late.stops_at == at(DUE + 3600 + 120)
+    warned = warned_of(ready(), late, DUE + 3600)
+    assert isinstance(step(warned, None, DUE + 3600 + 119), Rest)
+    assert isinstance(step(warned, None, DUE + 3600 + 120), Idle)
+
+
+def test_a_heartbeat_moves_the_stop_and_its_warning() -> None:
+    told = step(ready(), None, DUE - 120)
+    assert isinstance(told, Warn)
+    warned = warned_of(ready(), told, DUE - 120)
+    found = step(warned, None, DUE, at(DUE - 60))
     assert isinstance(found, Rest)
-    assert found.until == at(1000 + 20 * 60)
+    assert found.until == at(DUE - 60 + 20 * 60 - 120)
+    assert isinstance(step(warned, None, DUE - 60 + 20 * 60, at(DUE - 60)), Warn)
 
 
 def test_a_pin_keeps_it() -> None:
     pinned = ready(auto_stop=AutoStop(pinned_until=at(9000)))
-    assert isinstance(step(pinned, None, 8999), Rest)
-    assert isinstance(step(pinned, None, 9000), Idle)
+    assert isinstance(step(pinned, None, 9000 - 121), Rest)
+    told = step(pinned, None, 9000 - 120)
+    assert isinstance(told, Warn)
+    warned = warned_of(pinned, told, 9000 - 120)
+    assert isinstance(step(warned, None, 8999), Rest)
+    assert isinstance(step(warned, None, 9000), Idle)
 
 
 def test_a_lifetime_ends_it_in_use_or_not() -> None:
     record = ready(auto_stop=AutoStop(enabled=False, max_lifetime=timedelta(hours=1)))
-    assert isinstance(step(record, None, 60 + 3600, last_used=at(3659)), Idle)
+    told = step(record, None, 60 + 3600 - 120, at(3400))
+    assert isinstance(told, Warn)
+    ended = step(warned_of(record, told, 3540), None, 60 + 3600, at(3659))
+    assert isinstance(ended, Idle)
+    assert ended.rule == "lifetime"
+
+
+def test_with_the_operators_switch_off_idleness_stops_nothing() -> None:
+    policy = replace(POLICY, idle=IdlePolicy(on=False))
+    assert isinstance(step(ready(), None, 7 * 86_400, policy=policy), Rest)
+
+
+DISCARDING = replace(POLICY, idle=IdlePolicy(discard=timedelta(days=3)))
+DAY = 86_400
+
+
+def test_what_was_stopped_for_long_is_deleted_a_day_after_it_was_told_of() -> None:
+    """Its disk bills on."""
+    record = stopped()
+    early = step(record, None, 100 + 2 * DAY - 1, policy=DISCARDING)
+    assert isinstance(early, Rest)
+    assert early.until == at(100 + 2 * DAY)
+    told = step(record, None, 100 + 2 * DAY, policy=DISCARDING)
+    assert isinstance(told, WarnDiscard)
+    assert told.deletes_at == at(100 + 3 * DAY)
+    warned = replace(record, run=replace(record.run, discard_warned_at=at(100 + 2 * DAY)))
+    assert isinstance(step(warned, None, 100 + 3 * DAY - 1, policy=DISCARDING), Rest)
+    assert isinstance(step(warned, None, 100 + 3 * DAY, policy=DISCARDING), Discard)
+
+
+def test_it_is_never_deleted_for_being_stopped_within_a_day_of_the_warning() -> None:
+    late = step(stopped(), None, 100 + 30 * DAY, policy=DISCARDING)
+    assert isinstance(late, WarnDiscard)
+    assert late.deletes_at == at(100 + 31 * DAY)
+    warned = stopped(run=replace(stopped().run, discard_warned_at=at(100 + 30 * DAY)))
+    assert isinstance(step(warned, None, 100 + 31 * DAY - 1, policy=DISCARDING), Rest)
+    assert isinstance(step(warned, None, 100 + 31 * DAY, policy=DISCARDING), Discard)
+
+
+@pytest.mark.parametrize("auto_stop", [AutoStop(enabled=False), AutoStop(pinned_until=at(100 * DAY))])
+def test_what_is_exempted_or_pinned_is_not_deleted_for_being_stopped(auto_stop: AutoStop) -> None:
+    assert isinstance(step(stopped(auto_stop=auto_stop), None, 100 + 50 * DAY, policy=DISCARDING), Rest)
+
+
+def test_by_default_nothing_is_deleted_for_being_stopped() -> None:
+    assert isinstance(step(stopped(), None, 100 + 365 * DAY), Rest)
 
 
 def test_a_restarted_machine_is_not_judged_by_the_run_before() -> None:
     """N14"""
     record = ready(run=Run(kind=RunKind.RESTART, asked_at=at(5000)), seen=Seen(at=at(4999), status="running"))
-    found = step(record, None, 5001, last_used=at(100))
+    found = step(record, None, 5001, at(100))
     assert isinstance(found, Change)
     assert found.kind is MutationKind.RESTART
 

@@ -6,6 +6,7 @@ LOST = "story/test_lost_answers.py"
 LIFE = "story/test_life.py"
 TOGETHER = "story/test_together.py"
 DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain/test_offers.py"
+AUTO_STOP, IDLE_CHECK = "story/test_auto_stop.py", "control/test_idle_check.py"
 HERE = "never/test_never.py"
 
 INDEX: dict[str, tuple[str, ...]] = {
@@ -54,6 +55,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_offers.py::test_a_price_of_nothing_is_no_bargain",
         "story/test_offers.py::test_spot_dearer_than_on_demand_costs_what_spot_costs",
         "story/test_offers.py::test_nothing_is_bought_at_a_price_that_is_out_of_date",
+        f"{HERE}::test_n10_a_price_that_rose_while_a_create_waited_for_its_place_is_not_paid",
     ),
     "N11": (
         f"{TOGETHER}::test_stop_all_stops_what_runs_and_what_comes_up",
@@ -67,21 +69,33 @@ INDEX: dict[str, tuple[str, ...]] = {
         "store/test_commit.py::test_n13_a_heartbeat_after_the_weighed_one_prevents_the_stop",
         "store/test_races.py::test_n13_of_a_heartbeat_and_a_stop_at_once_one_always_knows_of_the_other",
         f"{HERE}::test_n13_a_heartbeat_between_the_decision_and_its_commit_prevents_the_stop",
+        f"{PLANTED}::test_a_stop_for_idleness_that_does_not_weigh_the_last_heartbeat",
+        f"{AUTO_STOP}::test_n13_a_heartbeat_at_any_await_of_the_check_and_the_stop_is_weighed_or_refused",
+        f"{AUTO_STOP}::test_n13_heartbeats_that_nobody_could_take_stop_nothing",
     ),
     "N14": (
         "story/test_idle.py::test_a_started_machine_is_judged_by_its_own_run",
         f"{DECIDE}::test_a_restarted_machine_is_not_judged_by_the_run_before",
+        f"{PLANTED}::test_a_run_that_is_judged_by_the_heartbeats_of_the_run_before",
+        f"{AUTO_STOP}::test_n14_a_started_machine_is_not_judged_by_the_run_before",
     ),
-    "N15": (f"{HERE}::test_n15_what_cannot_be_read_never_stops_anything",),
+    "N15": (
+        f"{HERE}::test_n15_what_cannot_be_read_never_stops_anything",
+        "domain/test_idle.py::test_unknown_never_stops",
+        f"{AUTO_STOP}::test_n15_while_its_metrics_cannot_be_read_it_runs_on_and_is_stopped_once_they_can",
+    ),
+    "N16": ("api/test_auto_stop.py::test_n16_reading_and_waiting_are_no_use",),
     "N17": (
         f"{PLANTED}::test_a_marker_cloned_with_another_machines_environment",
         f"{TOGETHER}::test_foreign_machines_are_never_touched",
         "control/test_orphans.py::test_n17_one_half_of_a_marker_is_told_of_once_and_never_touched",
+        f"{IDLE_CHECK}::test_a_machine_that_was_taken_in_is_in_no_danger",
         "control/test_sync.py::test_n17_a_machine_that_was_taken_in_is_not_stopped_by_any_rule_of_ours",
         "store/test_commit.py::test_n17_of_two_who_take_in_one_machine_one_has_it",
         "story/test_sync.py::test_n17_a_clone_with_our_environment_is_never_touched",
     ),
     "N18": (
+        f"{IDLE_CHECK}::test_n18_a_dry_run_tells_each_verdict_and_writes_nothing",
         f"{TOGETHER}::test_stop_all_first_says_what_it_would_do_and_does_nothing",
         "control/test_sync.py::test_n18_a_dry_run_says_the_same_and_writes_nothing",
         "story/test_money.py::test_a_plan_says_what_create_would_do_and_changes_nothing",
@@ -89,6 +103,14 @@ INDEX: dict[str, tuple[str, ...]] = {
     "N19": (
         f"{DECIDE}::test_what_was_refused_a_thousand_times_is_asked_for_again",
         "domain/test_answers.py::test_a_refused_stop_stays_wanted",
+        f"{AUTO_STOP}::test_n19_a_stop_that_fails_is_tried_again_told_of_and_forgets_nothing",
+        f"{IDLE_CHECK}::test_n19_what_bills_though_it_is_asked_to_stop_again_and_again_is_named",
+    ),
+    "N20": (
+        f"{PLANTED}::test_an_idle_machine_whose_alarm_is_the_only_thing_that_wakes_it",
+        f"{IDLE_CHECK}::test_n20_a_check_that_is_late_is_told_of_with_its_lag",
+        f"{IDLE_CHECK}::test_n20_a_timer_that_never_ran_is_told_of",
+        "work/test_work.py::test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_within_a_minute",
     ),
     "N24": (
         f"{PLANTED}::test_a_delete_while_a_create_is_unanswered",

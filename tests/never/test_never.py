@@ -1,15 +1,21 @@
 """What must never happen, and is shown nowhere else. Named by number; `index` names all."""
 
 import asyncio
+from decimal import Decimal
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from novita_gpu.cloud.base import Lane
+from novita_gpu.cloud.lanes import SLOTS
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.decide import Policy, decide
-from novita_gpu.domain.idle import stop_due
+from novita_gpu.domain.gpu import GpuReading
+from novita_gpu.domain.idle import due_now
 from novita_gpu.domain.instance import Status, status
 from novita_gpu.domain.spec import Activity, AutoStop
-from novita_gpu.domain.steps import Rest
+from novita_gpu.domain.steps import Measure, Rest
 from novita_gpu.store.base import Unavailable
 from tests.domain.given import at, ready
 from tests.plane import PRODUCT, Service, eventually
@@ -32,6 +38,34 @@ async def test_n3_an_intent_that_could_not_be_stored_calls_nobody(valkey_url: st
             await world.process.go_on()
         assert "create" not in world.blade.names
         assert world.audit()["everCreated"] == 0
+
+
+async def test_n10_a_price_that_rose_while_a_create_waited_for_its_place_is_not_paid(valkey_url: str) -> None:
+    """All places are taken by slow creates; meanwhile the price passes what was agreed."""
+    async with World(valkey_url, new_prefix()) as world:
+        most = {"product_name": None, "product_id": "4090.16c62g", "max_price_per_hour": Decimal("0.40")}
+        await world.create(**most)
+        free, process = asyncio.Event(), world.process
+        others = [asyncio.create_task(_hold(process, free)) for _ in range(SLOTS[Lane.SPENDING])]
+        await asyncio.sleep(0)
+        await process.store.view.load()
+        buying = asyncio.create_task(process.reconciler.reconcile((await world.record()).id))
+        for _ in range(100):  # the store answers so often that the pass has come as far as it can
+            await world.outside.facts.fact("nothing")
+        world.simulator.control.post("product", productId="4090.16c62g", price=99_000)
+        world.turn(600)
+        free.set()
+        await asyncio.gather(buying, *others)
+        assert world.audit()["everCreated"] == 0
+        failed = await world.until(Status.FAILED)
+        assert failed.failure
+        assert failed.failure.code == "NO_OFFER"
+
+
+async def _hold(process: Process, free: asyncio.Event) -> None:
+    """A place among those who spend, until it is free."""
+    async with process.cloud.permit(Lane.SPENDING):
+        await free.wait()
 
 
 async def test_n12_two_replicas_that_pass_at_once_buy_one_machine(valkey_url: str) -> None:
@@ -67,12 +101,24 @@ async def test_n13_a_heartbeat_between_the_decision_and_its_commit_prevents_the_
         assert world.received("stop") == []
 
 
-async def test_n15_what_cannot_be_read_never_stops_anything() -> None:
-    for source in (Activity.GPU, Activity.ANY):
+@pytest.mark.parametrize("source", [Activity.GPU, Activity.ANY])
+async def test_n15_what_cannot_be_read_never_stops_anything(source: Activity) -> None:
+    """Never read, read in vain, or read too long ago: at any time, with and without a heartbeat long ago."""
+    unreadable = (
+        None,
+        GpuReading(read_at=at(7 * 86_400), fault="the cloud does not answer"),
+        GpuReading(read_at=at(7 * 86_400), quiet_from=at(62), quiet_to=at(86_400)),
+        GpuReading(read_at=at(7 * 86_400), quiet_from=at(62), quiet_to=at(7 * 86_400), fault="the cloud is out"),
+    )
+    for gpu in unreadable:
         record = ready(auto_stop=AutoStop(activity=source))
-        assert stop_due(record, None) is None
-        step = decide(record, None, at(7 * 86_400), Policy(), last_used=None)
-        assert isinstance(step, Rest)
+        record = replace(record, run=replace(record.run, gpu=gpu))
+        for minutes in range(0, 7 * 1440, 7):
+            for heard in (Heard(), Heard(last=at(100))):
+                now = at(7 * 86_400 + minutes * 60)
+                step = decide(record, None, now, Policy(), heard=heard)
+                assert isinstance(step, Rest | Measure), (gpu, step)
+                assert due_now(record, heard, now) in {None, "measure"}
 
 
 async def test_n25_a_process_that_slept_after_its_intent_sends_nothing(valkey_url: str) -> None:

@@ -1,11 +1,14 @@
 """Nothing bills for nothing: what is idle, or never answers, is stopped and says why."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from novita_gpu.contract import time_text
 from novita_gpu.wiring import utc_now
 from tests.plane import Service, in_order, serving
+from tests.webhooks.receiver import Receiver
 
 
 async def test_without_a_heartbeat_it_is_stopped_and_says_why(valkey_url: str, prefix: str, tmp_path: Path) -> None:
@@ -51,3 +54,66 @@ async def test_a_machine_that_never_answers_is_stopped_and_failed(valkey_url: st
         service.cloud.control.post("health", health="ok")
         assert (await service.post("/instances/trainer/start")).status == 202
         assert (await service.until("ready")).get("error") is None
+
+
+async def test_its_webhook_is_told_before_and_what_it_saved_is_shown(
+    valkey_url: str, prefix: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    quick: dict[str, Any] = {"auto_stop_idle_minutes": 0.04, "auto_stop_warn_minutes": 0.01}
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, **quick) as service:
+        await service.create(webhookUrl=receiver.url)
+        await service.until("stopped")
+        told: dict[str, Any] = {}
+        while "instance.stopped" not in told:
+            await receiver.arrived.acquire()
+            told = {body["type"]: body["data"] for body in receiver.bodies}
+        warning = told["instance.auto_stop_warning"]
+        stopping = next(body for body in receiver.bodies if body["type"] == "instance.stopping")
+        assert warning["facts"]["stopsAt"] <= stopping["timestamp"]
+        assert "heartbeat" in warning["facts"]["toKeepIt"]
+        assert "7 days" in warning["facts"]["aStopMayCost"]
+        types = [body["type"] for body in receiver.bodies]
+        assert in_order(types, "instance.ready", "instance.auto_stop_warning", "instance.stopping", "instance.stopped")
+        stats = (await service.get("/instances/auto-stop/stats")).json
+        assert stats["schedulerRunning"]
+        assert stats["totals"]["stopped"] == 1
+        costs = (await service.get("/costs")).json
+        assert costs["savedUsd"] == stats["totals"]["savedUsd"]
+        assert Decimal(costs["savedUsd"]) >= 0
+        explained = (await service.get("/instances/trainer/explain")).json
+        assert explained["statusReason"].startswith("no heartbeat for")
+        assert explained["regionChoice"]["region"] == "AS-SGP-02"
+        assert "the first of" in explained["regionChoice"]["reason"]
+
+
+async def test_a_trigger_warns_first_and_leaves_foreign_machines_alone(
+    valkey_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """The idle time passes while nobody looks: the instance's own alarm is minutes away."""
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix) as service:
+        order = {"name": "theirs", "productId": "4090.16c62g", "gpuNum": 1, "rootfsSize": 60, "kind": "gpu"}
+        service.cloud.control.post("console", action="create", body={**order, "imageUrl": "ubuntu"})
+        await service.ready(autoStop={"maxLifetimeMinutes": 1})
+        answer = (await service.post("/instances/auto-stop/trigger", {"dryRun": False})).json
+        (row,) = answer["results"]
+        assert (row["name"], row["rule"], row["outcome"]) == ("trainer", "lifetime", "none")
+        assert answer["errors"] == 0
+        explained = (await service.get("/instances/trainer/explain")).json["autoStop"]
+        assert explained["stopsAt"] == row["stopsAt"]
+        assert "maxLifetimeMinutes" in explained["toKeepIt"][0]
+        assert min(m["name"] for m in service.machines() if m["status"] == "running").startswith("theirs")
+
+
+async def test_the_check_warns_what_its_lost_alarm_did_not(valkey_url: str, prefix: str, tmp_path: Path) -> None:
+    quick: dict[str, Any] = {"auto_stop_idle_minutes": 0.05, "auto_stop_warn_minutes": 0.01}
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, **quick) as service:
+        trainer = await service.ready()
+        told = await service.hears("instance.auto_stop_warning")
+        answer = (await service.post("/instances/auto-stop/trigger", {"dryRun": False})).json
+        (row,) = answer["results"] or [{"outcome": "stopping"}]
+        assert row["outcome"] in {"none", "stopping", "warned"}
+        assert answer["errors"] == 0
+        await service.until("stopped")
+        warnings = [e for e in await service.told() if e == "instance.auto_stop_warning"]
+        assert len(warnings) == 1
+        assert told["data"]["instance"]["id"] == trainer["id"]

@@ -14,7 +14,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,8 +133,29 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Task = Callable[[], Awaitable[None]]
+
+
 async def nothing() -> None:
     return None
+
+
+def registered(
+    work: Work,
+    reconcile: Callable[[InstanceId], Awaitable[None]],
+    passes: Passes,
+    idle_check: Task = nothing,
+    every: timedelta = timedelta(minutes=5),
+) -> None:
+    """What it rings, with nothing behind the rest."""
+    work.register(
+        reconcile=reconcile,
+        sweep=passes.sweep,
+        drain=nothing,
+        trim=nothing,
+        idle_check=idle_check,
+        idle_check_every=every,
+    )
 
 
 class OnDocket:
@@ -148,7 +169,7 @@ class OnDocket:
         self.passes = Passes(utc_now)
         self._url, self._name = url, name
         self._work = Work(url, name, moving=self.slot, redelivery=self.redelivery)
-        self._work.register(reconcile=self.passes.reconcile, sweep=self.passes.sweep, drain=nothing, trim=nothing)
+        registered(self._work, self.passes.reconcile, self.passes)
 
     @classmethod
     @asynccontextmanager
@@ -189,14 +210,19 @@ class OnDocket:
         return [key for key in keys if key.startswith(("bell:", "alarm:", "look:"))]
 
     async def dies_in_a_pass(self, instance: InstanceId) -> None:
-        words = (sys.executable, "-c", DIES, self._url, self._name, instance, str(self.redelivery.total_seconds()))
-        dying = await asyncio.create_subprocess_exec(*words, stdin=subprocess.DEVNULL)
-        try:
-            async with asyncio.timeout(SOON.total_seconds()):
-                assert await dying.wait() == -9
-        finally:
-            if dying.returncode is None:
-                dying.kill()
+        await dies_in("reconcile", self._url, self._name, instance, self.redelivery)
+
+
+async def dies_in(task: str, url: str, name: str, instance: str, redelivery: timedelta) -> None:
+    """A worker of its own that is killed in the midst of that task."""
+    words = (sys.executable, "-c", DIES, task, url, name, instance, str(redelivery.total_seconds()))
+    dying = await asyncio.create_subprocess_exec(*words, stdin=subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(SOON.total_seconds()):
+            assert await dying.wait() == -9
+    finally:
+        if dying.returncode is None:
+            dying.kill()
 
 
 DIES = """
@@ -204,15 +230,16 @@ import asyncio, os, signal, sys
 from datetime import timedelta
 from novita_gpu.work import Work
 
-async def dies(instance):
+async def dies(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 async def nothing(*_):
     return None
 
-async def main(url, name, instance, redelivery):
+async def main(task, url, name, instance, redelivery):
     work = Work(url, name, moving=timedelta(seconds=1), redelivery=timedelta(seconds=float(redelivery)))
-    work.register(reconcile=dies, sweep=nothing, drain=nothing, trim=nothing)
+    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "idle_check"), nothing)
+    work.register(**{**tasks, task: dies}, idle_check_every=timedelta(minutes=5))
     async with work.open(), work.running():
         await work.ring(instance)
         await asyncio.Event().wait()

@@ -1,13 +1,15 @@
 """What docket alone is relied on for, on a real server. What holds for every doorbell is in `test_doorbell.py`."""
 
+import asyncio
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.local import find_server
-from novita_gpu.work import Work
+from novita_gpu.work import REDELIVERY, Work
 from tests.valkey import running_server
-from tests.work.adapters import OnDocket, Passes, nothing, utc_now
+from tests.work.adapters import SOON, OnDocket, Passes, dies_in, registered, utc_now
 
 ONE = InstanceId("ins_1")
 MANY = 200
@@ -32,7 +34,7 @@ async def test_a_pass_that_breaks_does_not_stop_the_worker(valkey_url: str, pref
         if passes.count(instance) == 1:
             raise RuntimeError("a bug")
 
-    work.register(reconcile=breaks_once, sweep=passes.sweep, drain=nothing, trim=nothing)
+    registered(work, breaks_once, passes)
     async with work.open(), work.running():
         for number in (1, 2):
             await work.ring(ONE)
@@ -45,8 +47,56 @@ async def test_a_ring_on_a_server_that_is_gone_is_lost_and_fails_nobody(prefix: 
     async with AsyncExitStack() as until_the_end:
         with running_server(find_server()) as url:
             work = Work(url, prefix, moving=timedelta(seconds=1))
-            work.register(reconcile=passes.reconcile, sweep=passes.sweep, drain=nothing, trim=nothing)
+            registered(work, passes.reconcile, passes)
             await until_the_end.enter_async_context(work.open())
             await work.ring(ONE)
         for ring in (work.ring(ONE), work.alarm(ONE, at), work.look(at), work.outbox()):
             await ring
+
+
+class Checks:
+    """Counts the checks that were begun, and how many were under way at once."""
+
+    def __init__(self) -> None:
+        self.begun: list[datetime] = []
+        self.most = self._under_way = 0
+        self._arrived = asyncio.Semaphore(0)
+
+    async def run(self) -> None:
+        self.begun.append(utc_now())
+        self._arrived.release()
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        await asyncio.sleep(0)
+        self._under_way -= 1
+
+    async def come(self, count: int) -> None:
+        async with asyncio.timeout(SOON.total_seconds()):
+            for _ in range(count):
+                await self._arrived.acquire()
+
+
+async def test_of_two_workers_one_checks_each_time(valkey_url: str, prefix: str) -> None:
+    checks, passes, every = Checks(), Passes(utc_now), timedelta(seconds=0.5)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1))
+            registered(work, passes.reconcile, passes, checks.run, every)
+            await stack.enter_async_context(work.open())
+            await stack.enter_async_context(work.running())
+        await checks.come(6)
+    assert checks.most == 1
+    assert min(after - before for before, after in pairwise(checks.begun)) > every / 2
+
+
+async def test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_within_a_minute(
+    valkey_url: str, prefix: str
+) -> None:
+    """Its task comes back after the redelivery time, though the next check is minutes away."""
+    checks, passes, redelivery = Checks(), Passes(utc_now), timedelta(seconds=1)
+    await dies_in("idle_check", valkey_url, prefix, ONE, redelivery)
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1), redelivery=redelivery)
+    registered(work, passes.reconcile, passes, checks.run)
+    async with work.open(), work.running():
+        await checks.come(1)
+    assert timedelta(seconds=30) > REDELIVERY

@@ -18,6 +18,7 @@ from novita_gpu.api.routes import (
     documents,
     events,
     health,
+    idle,
     instances,
     lists,
     metrics,
@@ -32,6 +33,7 @@ MAX_BODY = 1024 * 1024
 ROUTES = (
     *instances.ROUTES,
     *lists.ROUTES,
+    *idle.ROUTES,
     *sync.ROUTES,
     *catalogue.ROUTES,
     *costs.ROUTES,

@@ -17,10 +17,13 @@ from novita_gpu.contract import HealthView
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
 from novita_gpu.control.costs import Costs
+from novita_gpu.control.explain import Explainer
+from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
 from novita_gpu.store import Store
 
@@ -38,6 +41,8 @@ class Parts:
     sync: Sync
     inventory: Inventory
     planner: Planner
+    idle_check: IdleCheck
+    explainer: Explainer
     costs: Costs
     store: Store
     cloud: Cloud
@@ -47,6 +52,7 @@ class Parts:
     now: Callable[[], datetime]
     new_id: Callable[[str], str]
     version: str
+    idle: IdlePolicy
     max_held: int = 500
     heartbeat: timedelta = timedelta(seconds=15)
 
@@ -76,7 +82,7 @@ class Held:
 class Desk:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.prepared = Prepared()
+        self.prepared = Prepared(parts.idle)
         self.listings = Listings(parts.cloud, parts.now)
         self.waits = Held(parts.max_held)
         self.streams = Held(parts.max_held)
@@ -97,8 +103,8 @@ class Desk:
 
     def body(self, record: Record, *, secrets: bool = False) -> bytes:
         """The public JSON of one instance, as of now."""
-        last_used_at = self.parts.store.view.activity(record.id)
-        return self.prepared.body(record, last_used_at, secrets=secrets, now=self.parts.now())
+        heard = self.parts.store.view.heard(record.id)
+        return self.prepared.body(record, heard, secrets=secrets, now=self.parts.now())
 
 
 def desk_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Desk:

@@ -10,6 +10,8 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.contract import encode, instance_view
+from novita_gpu.domain.activity import Heard
+from novita_gpu.domain.idle import DEFAULT, IdlePolicy
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.value import Value
 
@@ -25,24 +27,24 @@ class Stamp(Value, frozen=True, kw_only=True):
 
     revision: int
     updated_at: datetime
-    last_used_at: datetime | None
+    heard: Heard
     as_of: datetime
 
 
 class Prepared:
     """The bytes of instances, the most recently asked ones first to stay."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    def __init__(self, idle: IdlePolicy = DEFAULT, kept: int = KEPT) -> None:
+        self._idle, self._kept = idle, kept
         self._bodies: OrderedDict[tuple[InstanceId, bool], tuple[Stamp, bytes]] = OrderedDict()
 
-    def body(self, record: Record, last_used_at: datetime | None, *, secrets: bool, now: datetime) -> bytes:
+    def body(self, record: Record, heard: Heard, *, secrets: bool, now: datetime) -> bytes:
         """The public JSON of one instance."""
         as_of = _step(now) if record.bill.since else record.updated_at
         stamp = Stamp(
             revision=record.revision,
             updated_at=record.updated_at,
-            last_used_at=last_used_at,
+            heard=heard,
             as_of=max(as_of, record.updated_at),
         )
         place = (record.id, secrets)
@@ -50,7 +52,7 @@ class Prepared:
         if found and found[0] == stamp:
             self._bodies.move_to_end(place)
             return found[1]
-        body = encode(instance_view(record, last_used_at=last_used_at, secrets=secrets, as_of=stamp.as_of))
+        body = encode(instance_view(record, heard=heard, idle=self._idle, secrets=secrets, as_of=stamp.as_of))
         self._bodies[place] = (stamp, body)
         self._bodies.move_to_end(place)
         if len(self._bodies) > self._kept:

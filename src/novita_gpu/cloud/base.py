@@ -134,7 +134,7 @@ class Sample(Value, frozen=True, kw_only=True):
 
 
 class Metrics(Value, frozen=True, kw_only=True):
-    """Utilisation over a window; about a minute late (documented)."""
+    """Use of the busiest GPU over a window; about a minute late (documented)."""
 
     gpu: tuple[Sample, ...]
     gpu_memory: tuple[Sample, ...]

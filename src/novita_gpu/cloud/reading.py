@@ -221,9 +221,15 @@ def read_metrics(fields: Fields) -> Metrics:
 
 
 def _samples(fields: Fields, name: str) -> tuple[Sample, ...]:
-    """The mean over all GPUs. A point without a time or a value is left out: it is not a zero."""
-    points = ((p.at("timestamp"), p.number("value")) for p in fields.inner(name).each("avg"))
-    return tuple(Sample(at=at, percent=float(value)) for at, value in points if at and value is not None)
+    """Of the busiest GPU: one of eight that works is no idle machine. A point without a time or a value is left out:
+    it is not a zero.
+    """
+    series, most = fields.inner(name), dict[datetime, float]()
+    for point in (*series.each("avg"), *(item for gpu in series.each("gpuIds") for item in gpu.each("items"))):
+        at, value = point.at("timestamp"), point.number("value")
+        if at and value is not None:
+            most[at] = max(float(value), most.get(at, float(value)))
+    return tuple(Sample(at=at, percent=most[at]) for at in sorted(most))
 
 
 def read_balance(fields: Fields) -> Balance | None:

@@ -5,6 +5,7 @@ from novita_gpu.contract.check import Request, Unreadable, check, read_json, rea
 from novita_gpu.contract.comprehensive import ComprehensiveRow, ComprehensiveView, SourcesView, TimingView
 from novita_gpu.contract.fields import ROUTE_WORDS, time_text
 from novita_gpu.contract.health import (
+    AutoStopHealth,
     DependencyView,
     HealthView,
     ProbeView,
@@ -54,6 +55,7 @@ __all__ = [
     "ROUTE_WORDS",
     "Accepted",
     "AdoptedView",
+    "AutoStopHealth",
     "AutoStopRequest",
     "BulkRow",
     "BulkView",

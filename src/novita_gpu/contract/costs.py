@@ -49,6 +49,7 @@ class InstanceCost(View, frozen=True, kw_only=True):
     compute_usd: Usd
     disk_usd: Usd
     uncertain_usd: Usd
+    saved_usd: Annotated[Usd, Meta(description="By stops of its own policy, in all.")]
     burn_per_hour: Annotated[Usd, Meta(description="What bills now.")]
 
 
@@ -61,11 +62,13 @@ class CostsView(View, frozen=True, kw_only=True):
     compute_usd: Usd
     disk_usd: Usd
     uncertain_usd: Annotated[Usd, Meta(description="By so much it may be wrong, either way.")]
+    saved_usd: Annotated[Usd, Meta(description="By auto-stop, in all and not of the time asked for; see `savedRule`.")]
     burn_per_hour: Annotated[Usd, Meta(description="What bills now, all together.")]
     balance: BalanceView | None = None
     limits: LimitsView
     instances: tuple[InstanceCost, ...]
     rule: Annotated[str, Meta(description="How these figures are made.")]
+    saved_rule: Annotated[str, Meta(description="How `savedUsd` is made.")]
 
 
 class OfferView(View, frozen=True, kw_only=True):
@@ -122,6 +125,7 @@ class PlanView(View, frozen=True, kw_only=True):
     limits: LimitsView
     refusal: RefusalView | None = None
     message: str
+    a_stop_may_cost: Annotated[str, Meta(description="What is not safe when it is stopped.")]
     as_of: Annotated[Time, Meta(description="When the cloud was asked for its products.")] | None = None
     stale: Stale = False
     fault: str | None = None

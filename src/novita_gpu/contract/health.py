@@ -44,6 +44,15 @@ class UpstreamView(View, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
 
+class AutoStopHealth(View, frozen=True, kw_only=True):
+    last_check_at: Time | None = None
+    next_check_at: Time | None = None
+    late_seconds: Annotated[float, Meta(description="How long the next check is overdue.")] = 0.0
+    stops_in_vain: Annotated[
+        int, Meta(description="Instances that bill on though their stop or delete was asked for more than three times.")
+    ] = 0
+
+
 class HealthView(View, frozen=True, kw_only=True):
     status: Literal["healthy", "degraded", "unhealthy"]
     timestamp: Time
@@ -56,6 +65,7 @@ class HealthView(View, frozen=True, kw_only=True):
     redis: RedisView | None = None
     sync: SyncView | None = None
     upstream: UpstreamView | None = None
+    auto_stop: AutoStopHealth | None = None
 
 
 class ProbeView(View, frozen=True, kw_only=True):

@@ -7,9 +7,10 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from novita_gpu.contract.fields import Time, Usd, time_text
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.bill import spent
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.idle import idle_since, stop_due
+from novita_gpu.domain.idle import DEFAULT, IdlePolicy, idle_since, stop_due, stops_at
 from novita_gpu.domain.instance import Connection, Offer, Readiness, Record, Status, Wish, status
 from novita_gpu.domain.money import price_text, usd_of_grains, usd_text
 from novita_gpu.domain.spec import Activity, BillingMode
@@ -71,7 +72,13 @@ class AutoStopView(View, frozen=True, kw_only=True):
     max_lifetime_minutes: int | None = None
     pinned_until: Time | None = None
     last_activity_at: Time | None = None
-    last_activity_source: Literal["heartbeat", "gpu", "ready"] | None = None
+    last_activity_source: (
+        Annotated[
+            Literal["heartbeat", "gpu", "ready", "listening"],
+            Meta(description="`listening`: heartbeats before then may be lost, as this service took none."),
+        ]
+        | None
+    ) = None
     stops_at: Time | None = None
 
 
@@ -195,7 +202,12 @@ class EventList(View, frozen=True, kw_only=True):
 
 
 def instance_view(
-    record: Record, *, last_used_at: datetime | None, secrets: bool = False, as_of: datetime | None = None
+    record: Record,
+    *,
+    heard: Heard,
+    idle: IdlePolicy = DEFAULT,
+    secrets: bool = False,
+    as_of: datetime | None = None,
 ) -> InstanceView:
     """Section 2.3. `secrets` shows the password; the cost runs until `as_of`, else until the last change."""
     now_is = status(record)
@@ -230,12 +242,12 @@ def instance_view(
         connection_details=_connection(connection, secrets=secrets),
         readiness=_readiness(record.run.readiness if now_is in PROBED else Readiness()),
         spot=_spot(record),
-        auto_stop=_auto_stop(record, last_used_at),
+        auto_stop=_auto_stop(record, heard, idle),
         webhook_url=record.webhook_url,
         created_at=time_text(record.created_at),
         started_at=_time(record.started_at),
         ready_at=_time(record.ready_at),
-        last_used_at=_time(last_used_at),
+        last_used_at=_time(heard.last),
         stopped_at=_time(record.stopped_at),
         deleted_at=_time(record.deleted_at),
         last_seen_at=_time(seen and seen.at),
@@ -332,10 +344,10 @@ def _spot(record: Record) -> SpotView | None:
     return SpotView(status=seen.spot_status, reclaim_at=_time(seen.spot_reclaim_at))
 
 
-def _auto_stop(record: Record, last_used_at: datetime | None) -> AutoStopView:
+def _auto_stop(record: Record, heard: Heard, idle: IdlePolicy) -> AutoStopView:
     policy = record.auto_stop
-    active_at = idle_since(record, last_used_at)
-    due = stop_due(record, last_used_at)
+    active_at = idle_since(record, heard)
+    due = stop_due(record, heard, idle)
     lifetime = policy.max_lifetime
     return AutoStopView(
         enabled=policy.enabled,
@@ -344,6 +356,15 @@ def _auto_stop(record: Record, last_used_at: datetime | None) -> AutoStopView:
         max_lifetime_minutes=int(lifetime.total_seconds() // 60) if lifetime else None,
         pinned_until=_time(policy.pinned_until),
         last_activity_at=_time(active_at),
-        last_activity_source=None if active_at is None else "heartbeat" if active_at == last_used_at else "ready",
-        stops_at=_time(due and due.at),
+        last_activity_source=_source(record, heard, active_at) if active_at else None,
+        stops_at=_time(due and stops_at(record, due)),
     )
+
+
+def _source(record: Record, heard: Heard, active_at: datetime) -> Literal["heartbeat", "gpu", "ready", "listening"]:
+    """Whose time that is."""
+    if active_at == record.run.ready_at:
+        return "ready"
+    if active_at == heard.last:
+        return "heartbeat"
+    return "listening" if active_at == heard.since else "gpu"

@@ -19,16 +19,19 @@ from novita_gpu.contract import (
     time_text,
 )
 from novita_gpu.control.bell import Bell
+from novita_gpu.control.ceilings import Ceilings, agreed
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.order import Orders, Quote
+from novita_gpu.domain.advice import promise
 from novita_gpu.domain.answers import new_run
 from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Refused, Unavailable
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import CloudId, InstanceId, Offer, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.limits import UNLIMITED, Limits, figures, over_price
 from novita_gpu.domain.money import compute_rate, price_text
-from novita_gpu.domain.spec import Activity, AutoStop, HealthCheck, OnStartCapacity, Recovery
+from novita_gpu.domain.spec import AutoStop, HealthCheck, OnStartCapacity, Recovery
 from novita_gpu.domain.value import Value
 from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
 from novita_gpu.store import Store
@@ -63,6 +66,8 @@ class Defaults(Value, frozen=True, kw_only=True):
     auto_stop: AutoStop = AutoStop()
     recovery: Recovery = Recovery()
     on_start_capacity: OnStartCapacity = OnStartCapacity.WAIT
+    ceilings: Ceilings = Ceilings()
+    idle: IdlePolicy = IdlePolicy()
 
 
 class Commands:
@@ -132,9 +137,10 @@ class Commands:
         async def change(record: Record) -> Record:
             if record.deleted_at:
                 raise Conflicting("INSTANCE_NOT_RUNNING", f"{record.name} is deleted; nothing of it can change.")
+            ceilings, now, stop = self._defaults.ceilings, self._now(), request.auto_stop
             after = replace(
                 record,
-                auto_stop=request.auto_stop.over(record.auto_stop) if request.auto_stop else record.auto_stop,
+                auto_stop=agreed(stop, record.auto_stop, ceilings, record.spec, now) if stop else record.auto_stop,
                 recovery=request.recovery.over(record.recovery) if request.recovery else record.recovery,
                 on_start_capacity=request.on_start_capacity or record.on_start_capacity,
                 webhook_url=url if isinstance(url, str) or url is None else record.webhook_url,
@@ -207,7 +213,7 @@ class Commands:
             updated_at=now,
             run=Run(kind=RunKind.LAUNCH, asked_at=now),
             health_check=check.over(defaults.health_check) if check else defaults.health_check,
-            auto_stop=request.auto_stop.over(defaults.auto_stop) if request.auto_stop else defaults.auto_stop,
+            auto_stop=agreed(request.auto_stop, defaults.auto_stop, defaults.ceilings, spec, now),
             recovery=request.recovery.over(defaults.recovery) if request.recovery else defaults.recovery,
             on_start_capacity=request.on_start_capacity or defaults.on_start_capacity,
             dearest=dearest(quote, self._limits),
@@ -217,7 +223,7 @@ class Commands:
 
     def _expectation(self, record: Record, quote: Quote) -> Accepted:
         """What create answers: the first offer, when a catalogue is at hand."""
-        accepted = _accepted(record, f"Accepted. {create_message(record.auto_stop)}")
+        accepted = _accepted(record, f"Accepted. {promise(record.auto_stop, self._defaults.idle)}")
         if quote.fault:
             accepted = replace(accepted, message=f"{accepted.message} {_out_of_date(quote)}")
         if quote.ranking is None or not quote.ranking.offers:
@@ -352,19 +358,6 @@ def _out_of_date(quote: Quote) -> str:
     if quote.at is None:
         return "The cloud does not answer now and no catalogue is at hand: offers are chosen once it does."
     return f"The cloud does not answer now; its catalogue is of {time_text(quote.at)}, and nothing is bought by it."
-
-
-def create_message(policy: AutoStop) -> str:
-    """What a caller should know of when it will be stopped."""
-    if not policy.enabled:
-        return "It is not stopped for idleness; stop it when you are done."
-    if policy.activity is not Activity.HEARTBEAT:
-        return "GPU use cannot be read yet, and unknown never stops: stop it when you are done."
-    minutes = policy.idle.total_seconds() / 60
-    return (
-        f"Once ready it is stopped after {minutes:g} minutes without a heartbeat (PUT …/last-used), "
-        "whatever its GPU does."
-    )
 
 
 def taken(name: str, owner: InstanceId) -> Conflicting:

@@ -11,6 +11,8 @@ from novita_gpu.contract import ComprehensiveRow, InstanceView, SourcesView, ins
 from novita_gpu.contract.comprehensive import Consistency
 from novita_gpu.contract.views import AutoStopView, ConnectionView, ReadinessView
 from novita_gpu.control.remembered import Remembered
+from novita_gpu.domain.activity import Heard
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
     EXITED_STATUS,
@@ -57,18 +59,22 @@ def merge(
     listing: Listing | None,
     *,
     fault: str,
-    last_used: Callable[[InstanceId], datetime | None],
+    heard: Callable[[InstanceId], Heard],
+    idle: IdlePolicy,
     as_of: datetime,
     foreign: bool,
 ) -> tuple[ComprehensiveRow, ...]:
     """Every record, with its machine where the cloud lists it, and with `foreign` every other machine; newest first."""
+
+    def ours(record: Record) -> ComprehensiveRow:
+        row = rows.pop(record.machine.id, None) if record.machine else None
+        view = instance_view(record, heard=heard(record.id), idle=idle, as_of=max(as_of, record.updated_at))
+        return _ours(record, row, listing, fault, view)
+
     rows = {row.id: row for row in listing.rows} if listing else {}
-    ours = [
-        _ours(r, rows.pop(r.machine.id, None) if r.machine else None, listing, fault, last_used(r.id), as_of)
-        for r in records
-    ]
+    known = [ours(record) for record in records]
     theirs = [_foreign(r, listing, as_of) for r in rows.values() if r.seen.status != GONE_STATUS] if listing else []
-    return tuple(sorted((*ours, *(theirs if foreign else ())), key=lambda r: (r.created_at, r.id), reverse=True))
+    return tuple(sorted((*known, *(theirs if foreign else ())), key=lambda r: (r.created_at, r.id), reverse=True))
 
 
 def count(rows: Sequence[ComprehensiveRow]) -> SourcesView:
@@ -76,10 +82,7 @@ def count(rows: Sequence[ComprehensiveRow]) -> SourcesView:
     return SourcesView(local=sources.count("local"), novita=sources.count("novita"), merged=sources.count("merged"))
 
 
-def _ours(
-    record: Record, row: Row | None, listing: Listing | None, fault: str, used: datetime | None, as_of: datetime
-) -> ComprehensiveRow:
-    view = instance_view(record, last_used_at=used, as_of=max(as_of, record.updated_at))
+def _ours(record: Record, row: Row | None, listing: Listing | None, fault: str, view: InstanceView) -> ComprehensiveRow:
     if row and listing:
         view = replace(view, novita_status=row.seen.status)
         synced = listing.ended_at

@@ -7,12 +7,14 @@ from decimal import Decimal
 from novita_gpu.cloud.base import CloudError
 from novita_gpu.contract import time_text
 from novita_gpu.contract.costs import RULE, BalanceView, CostsQuery, CostsView, InstanceCost, LimitsView
+from novita_gpu.contract.idle import SAVED_RULE
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.domain.bill import Spent, spent
 from novita_gpu.domain.errors import Fault, Invalid
 from novita_gpu.domain.instance import Record, status
 from novita_gpu.domain.limits import Limits, Reserved, reserved
 from novita_gpu.domain.money import price_text, usd_of_grains, usd_of_rate, usd_text
+from novita_gpu.domain.saving import saved
 from novita_gpu.store.keys import CLOSED_FOR
 from novita_gpu.store.view import View
 
@@ -32,7 +34,7 @@ class Costs:
             raise Invalid(Fault(field="since", message="must lie before until", value=time_text(since)))
         parts = [(record, spent(record.bill, until, since)) for record in records if record.created_at < until]
         total = sum((part for _, part in parts), Spent())
-        rows = [_row(record, part) for record, part in parts if part.total or part.doubt or record.bill.since]
+        rows = [_row(record, part, now) for record, part in parts if part.total or part.doubt or record.bill.since]
         return CostsView(
             since=time_text(since),
             until=time_text(until),
@@ -40,11 +42,13 @@ class Costs:
             compute_usd=_usd(total.compute),
             disk_usd=_usd(total.disk),
             uncertain_usd=_usd(total.doubt),
+            saved_usd=_usd(sum(saved_by(record, now) for record in records)),
             burn_per_hour=usd_text(usd_of_rate(burn(records))),
             balance=await self.balance(burn(records)),
             limits=limits_view(self._limits, there(records)),
             instances=tuple(sorted(rows, key=lambda row: (-Decimal(row.cost_usd), row.name))),
             rule=RULE,
+            saved_rule=SAVED_RULE,
         )
 
     async def balance(self, rate: int) -> BalanceView | None:
@@ -69,6 +73,11 @@ def there(records: Iterable[Record]) -> Reserved:
     return Reserved(instances=len(living), rate=sum(map(reserved, living)))
 
 
+def saved_by(record: Record, now: datetime) -> int:
+    """Grains that its own policy has saved so far."""
+    return saved(record.saving, record.stopped_at, min(now, record.deleted_at or now))
+
+
 def limits_view(limits: Limits, of: Reserved) -> LimitsView:
     return LimitsView(
         instances=of.instances,
@@ -79,7 +88,7 @@ def limits_view(limits: Limits, of: Reserved) -> LimitsView:
     )
 
 
-def _row(record: Record, part: Spent) -> InstanceCost:
+def _row(record: Record, part: Spent, now: datetime) -> InstanceCost:
     rate = record.bill.rate.total if record.bill.since else 0
     return InstanceCost(
         instance_id=record.id,
@@ -89,6 +98,7 @@ def _row(record: Record, part: Spent) -> InstanceCost:
         compute_usd=_usd(part.compute),
         disk_usd=_usd(part.disk),
         uncertain_usd=_usd(part.doubt),
+        saved_usd=_usd(saved_by(record, now)),
         burn_per_hour=usd_text(usd_of_rate(rate)),
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from novita_gpu.contract import (
+    AutoStopHealth,
     DependencyView,
     HealthView,
     RedisView,
@@ -16,8 +17,10 @@ from novita_gpu.contract import (
     time_text,
 )
 from novita_gpu.contract.health import Verdict
+from novita_gpu.control.idle_check import LATE, IdleCheck, LastCheck, late_by
 from novita_gpu.control.launch import HELD_FACT
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.domain.instance import Record, bills_in_vain
 from novita_gpu.domain.look import SweepMark
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
@@ -25,8 +28,8 @@ from novita_gpu.store.base import StoreError
 
 EVERY = timedelta(seconds=5)
 DEADLINE = timedelta(seconds=3)
-# Listings are late by this much before anybody is told.
-LATE = timedelta(seconds=30)
+# Of what bills in vain so many are named.
+NAMED = 5
 
 
 class Upstream(Protocol):
@@ -48,6 +51,7 @@ class Checks(Value, frozen=True, kw_only=True):
     mark: SweepMark | None = None
     held: str | None = None  # why the cloud sells us nothing
     orphans: int = 0
+    last_check: LastCheck | None = None
 
 
 class Health:
@@ -57,11 +61,11 @@ class Health:
         store: Store,
         upstream: Upstream,
         mode: Literal["redis", "embedded"],
-        auto_stop: bool,
+        idle_check: IdleCheck,
         version: str,
         now: Callable[[], datetime],
     ) -> None:
-        self._store, self._upstream, self._auto_stop = store, upstream, auto_stop
+        self._store, self._upstream, self._idle_check = store, upstream, idle_check
         self._mode: Literal["redis", "embedded"] = mode
         self._version, self._now, self._began = version, now, now()
         self._checks = Checks(at=self._began, store="not checked yet")
@@ -78,36 +82,41 @@ class Health:
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 mark = await self._store.looks.mark()
+                last_check = await self._idle_check.last()
                 held = await self._store.facts.fact(HELD_FACT)
                 orphans = sum(not one.lookalike for one in await self._ledger.known())
         except (StoreError, TimeoutError) as fault:
             self._checks = Checks(at=self._now(), store=str(fault) or "no answer")
             return
         elapsed_ms = round((time.perf_counter() - begun) * 1000, 1)
-        self._checks = Checks(at=self._now(), store_ms=elapsed_ms, mark=mark, held=held, orphans=orphans)
+        self._checks = Checks(
+            at=self._now(), store_ms=elapsed_ms, mark=mark, held=held, orphans=orphans, last_check=last_check
+        )
 
     def view(self, detailed: bool) -> HealthView:
         """The verdicts; with `detailed` also the figures and reasons."""
         checks, now = self._checks, self._now()
         store: Verdict = "down" if checks.store else "up"
         cloud, cloud_why = self._cloud(checks, now)
+        auto_stop, auto_stop_why = self._auto_stop(checks, now)
         queue: Verdict = "down" if checks.store else ("degraded" if self._is_late(checks, now) else "up")
+        verdicts = {"degraded" if verdict in {"down", "degraded"} else verdict for verdict in (cloud, queue, auto_stop)}
         services = ServicesView(
             novita_api=cloud,
             job_queue=queue,
             cache="up",
             migration_service="disabled",
-            auto_stop=queue if self._auto_stop else "disabled",
+            auto_stop=auto_stop,
             redis=store,
         )
         view = HealthView(
-            status="unhealthy" if checks.store else ("healthy" if cloud == queue == "up" else "degraded"),
+            status="unhealthy" if checks.store else ("degraded" if "degraded" in verdicts else "healthy"),
             timestamp=time_text(now),
             uptime=round((now - self._began).total_seconds(), 1),
             version=self._version,
             services=services,
         )
-        return self._with_figures(view, checks, cloud, cloud_why) if detailed else view
+        return self._with_figures(view, checks, cloud_why, auto_stop_why) if detailed else view
 
     def _cloud(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
         if checks.held:
@@ -120,14 +129,39 @@ class Health:
             return "degraded", checks.mark.fault
         return ("degraded", "listings are late") if self._is_late(checks, now) else ("up", None)
 
+    def _auto_stop(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
+        """The timer is alive, and what it stops comes to a stop."""
+        if checks.store:
+            return "down", None
+        in_vain = self._in_vain()
+        if in_vain:
+            names = ", ".join(sorted(record.name for record in in_vain)[:NAMED])
+            return "degraded", f"{len(in_vain)} bill on though they are asked to stop again and again: {names}"
+        if not self._idle_check.on:
+            return "disabled", None
+        late = late_by(checks.last_check, now)
+        if checks.last_check is None:
+            return ("degraded", "no check yet") if now - self._began > LATE else ("up", None)
+        return ("degraded", f"the check is {late.total_seconds():.0f} s late") if late > LATE else ("up", None)
+
+    def _in_vain(self) -> list[Record]:
+        return [record for record in self._store.view.all() if bills_in_vain(record)]
+
     def _is_late(self, checks: Checks, now: datetime) -> bool:
         return checks.mark is None or now > checks.mark.next_at + LATE
 
-    def _with_figures(self, view: HealthView, checks: Checks, cloud: Verdict, why: str | None) -> HealthView:
-        mark, retry = checks.mark, self._upstream.retry_after
+    def _with_figures(
+        self, view: HealthView, checks: Checks, cloud_why: str | None, auto_stop_why: str | None
+    ) -> HealthView:
+        mark, retry, last = checks.mark, self._upstream.retry_after, checks.last_check
         dependencies = {
             "novitaApi": DependencyView(
-                status=cloud, last_checked=time_text(mark.ended_at) if mark else None, detail=why
+                status=view.services.novita_api,
+                last_checked=time_text(mark.ended_at) if mark else None,
+                detail=cloud_why,
+            ),
+            "autoStop": DependencyView(
+                status=view.services.auto_stop, last_checked=time_text(last.at) if last else None, detail=auto_stop_why
             ),
             "store": DependencyView(
                 status="down" if checks.store else "up",
@@ -142,6 +176,12 @@ class Health:
             redis=RedisView(configured=self._mode == "redis", connected=not checks.store, mode=self._mode),
             sync=SyncView(
                 last_sync=time_text(mark.ended_at) if mark else None, is_locked=False, orphans=checks.orphans
+            ),
+            auto_stop=AutoStopHealth(
+                last_check_at=time_text(last.at) if last else None,
+                next_check_at=time_text(last.next_at) if last else None,
+                late_seconds=round(late_by(last, self._now()).total_seconds(), 1),
+                stops_in_vain=len(self._in_vain()),
             ),
             upstream=UpstreamView(
                 circuit=self._upstream.circuit,

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from novita_gpu.contract import instance_view
 from novita_gpu.control.bell import Bell
 from novita_gpu.domain.events import DELIVERED, OF_STATUS, Cause, Event, EventType
+from novita_gpu.domain.idle import DEFAULT, IdlePolicy
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
@@ -20,7 +21,15 @@ from novita_gpu.store.base import Answer, Change, Claim, Delivery
 class Journal:
     """Writes changes. `new_id(prefix)` makes ids; `default_receiver` takes what has no receiver of its own."""
 
-    def __init__(self, store: Store, bell: Bell, new_id: Callable[[str], str], default_receiver: str | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bell: Bell,
+        new_id: Callable[[str], str],
+        default_receiver: str | None,
+        idle: IdlePolicy = DEFAULT,
+    ) -> None:
+        self._idle = idle
         self._records, self._view, self._bell = store.records, store.view, bell
         self._new_id = new_id
         self._default_receiver = default_receiver
@@ -75,7 +84,8 @@ class Journal:
         """One commit with an event for each note and one for a changed status, addressed to their receivers."""
         learned = after if isinstance(after, Learned) else Learned(record=after)
         record = replace(learned.record, updated_at=at)
-        snapshot = Raw(msgspec.json.encode(instance_view(record, last_used_at=self._view.activity(record.id))))
+        shown = instance_view(record, heard=self._view.heard(record.id), idle=self._idle)
+        snapshot = Raw(msgspec.json.encode(shown))
         events = tuple(self._events(before, replace(learned, record=record), cause, at, snapshot))
         return Change(
             before=before,

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from novita_gpu.contract import CreateInstance, time_text
 from novita_gpu.contract.costs import OfferView, PassedOverView, PlanView, RefusalView, SpendView
-from novita_gpu.control.commands import Defaults, create_message, dearest, taken
+from novita_gpu.control.ceilings import agreed
+from novita_gpu.control.commands import Defaults, dearest, taken
 from novita_gpu.control.costs import Costs, burn, limits_view, there
 from novita_gpu.control.order import Orders, Quote
+from novita_gpu.domain.advice import may_cost, promise
 from novita_gpu.domain.errors import Problem
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.instance import Offer, RunKind
@@ -39,7 +41,8 @@ class Planner:
         ranking, records = quote.ranking, self._view.all()
         first = ranking.offers[0] if ranking and ranking.offers else None
         rate = compute_rate(first.units_per_hour) + disk_rate(quote.spec.rootfs_size_gb) if first else 0
-        policy = request.auto_stop.over(self._defaults.auto_stop) if request.auto_stop else self._defaults.auto_stop
+        defaults = self._defaults
+        policy = agreed(request.auto_stop, defaults.auto_stop, defaults.ceilings, quote.spec, self._now())
         return PlanView(
             name=request.name,
             image_url=quote.spec.image_url,
@@ -52,7 +55,8 @@ class Planner:
             balance=await self._costs.balance(burn(records) + rate),
             limits=limits_view(self._limits, there(records)),
             refusal=self._refusal(request, quote),
-            message=create_message(policy),
+            message=promise(policy, defaults.idle),
+            a_stop_may_cost=may_cost(quote.spec),
             as_of=time_text(quote.at) if quote.at else None,
             stale=bool(quote.fault),
             fault=quote.fault or None,

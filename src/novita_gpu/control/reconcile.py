@@ -11,27 +11,47 @@ from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher, remember_empty
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.control.listening import Listening
+from novita_gpu.control.measure import measured
 from novita_gpu.control.probe import Prober
 from novita_gpu.control.replies import replied
+from novita_gpu.control.warning import warned
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.answers import (
     Meaning,
     Reply,
     adopted,
+    ended_by_policy,
     failed,
     mutation_answered,
     no_room,
     settled,
-    stopped_by_policy,
 )
 from novita_gpu.domain.decide import NONE_KNOWN, Policy, decide
 from novita_gpu.domain.events import Cause, EventType
-from novita_gpu.domain.instance import InstanceId, Mutation, MutationKind, Record, is_moving
+from novita_gpu.domain.instance import TRIES_UNTOLD, InstanceId, Mutation, MutationKind, Record, Wish, is_moving
 from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.limits import UNLIMITED, Limits, over_price
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.orphans import Orphans, Standing, standing
 from novita_gpu.domain.readiness import probed, targets
-from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+from novita_gpu.domain.steps import (
+    Adopt,
+    Change,
+    Close,
+    Discard,
+    Fail,
+    Idle,
+    Inspect,
+    Launch,
+    Measure,
+    Probe,
+    Rest,
+    Settle,
+    Step,
+    Warn,
+    WarnDiscard,
+)
 from novita_gpu.observe import correlate
 from novita_gpu.store import Store
 from novita_gpu.store.base import InUse, OverLimit, Stale
@@ -57,6 +77,7 @@ class Reconciler:
         launcher: Launcher,
         prober: Prober,
         journal: Journal,
+        listening: Listening,
         bell: Bell,
         policy: Policy,
         limits: Limits = UNLIMITED,
@@ -66,7 +87,8 @@ class Reconciler:
         mutation_timeout: timedelta = MUTATION_TIMEOUT,
     ) -> None:
         self._store, self._cloud, self._launcher, self._prober = store, cloud, launcher, prober
-        self._journal, self._bell, self._policy, self._moving = journal, bell, policy, moving
+        self._journal, self._listening, self._bell = journal, listening, bell
+        self._policy, self._moving = policy, moving
         self._limits, self._now, self._new_id = limits, now, new_id
         self._mutation_timeout = mutation_timeout
         self._ledger = Ledger(store)
@@ -86,21 +108,21 @@ class Reconciler:
 
     async def _pass(self, before: Record) -> tuple[Record, datetime | None]:
         look = await self._store.looks.look(before)
-        last_used = await self._store.records.activity(before.id)
+        heard = Heard(last=await self._store.records.activity(before.id), since=await self._listening.since())
         orphans = await self._orphans(before, look)
         learned = learn(before, look, self._policy.settle)
-        step = self._decide(learned, look, last_used, orphans)
+        step = self._decide(learned, look, heard, orphans)
         if isinstance(step, Change) and step.orphan and not await self._ledger.may_remove(step.machine, self._now()):
             step = Rest(reason="an orphan waits: enough were removed this hour")
         if isinstance(step, Inspect) or await self._needs_a_fresh_look(step, learned.record):
             learned, look = await self._inspect(learned)
-            step = self._decide(learned, look, last_used, orphans)
+            step = self._decide(learned, look, heard, orphans)
             if isinstance(step, Inspect):
                 step = Rest(until=self._now() + LOOK_AGAIN, reason=step.reason)
         return await self._do(before, learned, step)
 
-    def _decide(self, learned: Learned, look: Look | None, last_used: datetime | None, orphans: Orphans) -> Step:
-        return decide(learned.record, look, self._now(), self._policy, last_used=last_used, orphans=orphans)
+    def _decide(self, learned: Learned, look: Look | None, heard: Heard, orphans: Orphans) -> Step:
+        return decide(learned.record, look, self._now(), self._policy, heard=heard, orphans=orphans)
 
     async def _orphans(self, record: Record, look: Look | None) -> Orphans:
         """Asked for only where one of them may be this record's."""
@@ -134,8 +156,12 @@ class Reconciler:
                 log.warning("instance.failing", code=step.code, reason=step.reason)
                 after = failed(record, step.code, step.reason, now)
                 return await self._write(before, _plus(learned, after), now), now
-            case Idle():
-                return await self._stop_idle(before, learned, step), now
+            case Measure():
+                return await self._measure(before, learned)
+            case Warn() | WarnDiscard():
+                return await self._write(before, warned(learned, step, now), now), now
+            case Idle() | Discard():
+                return await self._end(before, learned, step), now
             case Inspect():
                 return await self._settle_down(before, learned, Rest(until=now + LOOK_AGAIN, reason=step.reason))
 
@@ -244,16 +270,26 @@ class Reconciler:
         now = self._now()
         return await self._write(stored, probed(stored, results, now), now), now
 
-    async def _stop_idle(self, before: Record, learned: Learned, step: Idle) -> Record:
-        """The wish changes only if no heartbeat came since it was weighed; from here on heartbeats are refused."""
-        after = replace(stopped_by_policy(learned.record, self._journal.operation(), step.reason), due=self._now())
+    async def _measure(self, before: Record, learned: Learned) -> tuple[Record, datetime | None]:
+        """Read its GPU use; the next pass decides what follows."""
+        gpu = await measured(self._cloud, learned.record, self._now())
+        after = replace(learned.record, run=replace(learned.record.run, gpu=gpu))
+        now = self._now()
+        return await self._write(before, replace(learned, record=after), now), now
+
+    async def _end(self, before: Record, learned: Learned, step: Idle | Discard) -> Record:
+        """Its own policy changes the wish. Idleness only if no heartbeat came since it was weighed; from here on
+        heartbeats are refused.
+        """
+        wish = Wish.STOPPED if isinstance(step, Idle) else Wish.DELETED
+        after = ended_by_policy(learned.record, wish, self._journal.operation(), step.reason)
         change = self._journal.change(
             before,
-            _plus(learned, after),
+            _plus(learned, replace(after, due=self._now())),
             Cause(actor="auto-stop", reason=step.reason),
             self._now(),
-            weighs_activity=True,
-            weighed_activity=step.weighed,
+            weighs_activity=isinstance(step, Idle) and step.rule == "idle",
+            weighed_activity=step.weighed if isinstance(step, Idle) else None,
         )
         return await self._journal.write(change)
 
@@ -294,7 +330,13 @@ def _is_upward(step: Change) -> bool:
 
 
 def _told_of(step: Change) -> tuple[Note, ...]:
-    """What is done to a machine that is not the record's own is told with the intent, an orphan's removal once."""
+    """What is done to a machine that is not the record's own is told with the intent, an orphan's removal once.
+
+    And what was asked for in vain so often that it keeps billing.
+    """
+    if step.kind in _SAVING and step.tries == TRIES_UNTOLD + 1:
+        asked = f"{step.kind} was asked for {TRIES_UNTOLD} times and {step.machine} still bills; it is asked for again"
+        return (Note(type=EventType.STILL_BILLING, reason=asked),)
     if not step.twin or (step.orphan and step.tries > 1):
         return ()
     type_ = EventType.ORPHAN_REMOVED if step.orphan else EventType.TWIN_FOUND

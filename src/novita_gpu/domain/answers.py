@@ -22,6 +22,7 @@ from novita_gpu.domain.instance import (
     Wish,
 )
 from novita_gpu.domain.learn import Learned, Note, may_lag
+from novita_gpu.domain.saving import began, ended
 from novita_gpu.domain.spec import OnStartCapacity
 from novita_gpu.domain.value import Value
 
@@ -207,9 +208,17 @@ def failed(record: Record, code: str, message: str, at: datetime) -> Record:
     return replace(record, failure=Failure(code=code, message=message, at=at), reason=message)
 
 
-def stopped_by_policy(record: Record, operation: str, reason: str) -> Record:
-    """The wish changes to stopped, as if somebody had asked; heartbeats are refused from this commit on."""
-    return replace(record, wants=Wish.STOPPED, generation=record.generation + 1, operation=operation, reason=reason)
+def ended_by_policy(record: Record, wish: Wish, operation: str, reason: str) -> Record:
+    """Its own policy changes the wish, as if somebody had asked; heartbeats are refused from this commit on."""
+    saving = began(record.saving, record.bill.rate.compute) if wish is Wish.STOPPED else record.saving
+    return replace(
+        record,
+        wants=wish,
+        generation=record.generation + 1,
+        operation=operation,
+        reason=reason,
+        saving=saving,
+    )
 
 
 def new_run(record: Record, run: Run, operation: str) -> Record:
@@ -222,6 +231,7 @@ def new_run(record: Record, run: Run, operation: str) -> Record:
         run=run,
         failure=None,
         reason=None,
+        saving=ended(record.saving, record.stopped_at, run.asked_at),
         ready_at=None,
         stopped_at=None,
     )

@@ -10,7 +10,17 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from novita_gpu.domain.idle import stop_due
+from novita_gpu.domain.activity import Heard
+from novita_gpu.domain.idle import (
+    DISCARD_NOTICE,
+    IdlePolicy,
+    discard_due,
+    due_now,
+    minutes,
+    next_at,
+    notice,
+    stop_due,
+)
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
     EXITED_STATUS,
@@ -26,7 +36,23 @@ from novita_gpu.domain.learn import YOUNG, counts, may_lag, settles
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.orphans import OrphanPolicy, Orphans, Standing, held_back, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
-from novita_gpu.domain.steps import Adopt, Change, Close, Fail, Idle, Inspect, Launch, Probe, Rest, Settle, Step
+from novita_gpu.domain.steps import (
+    Adopt,
+    Change,
+    Close,
+    Discard,
+    Fail,
+    Idle,
+    Inspect,
+    Launch,
+    Measure,
+    Probe,
+    Rest,
+    Settle,
+    Step,
+    Warn,
+    WarnDiscard,
+)
 from novita_gpu.domain.value import Value
 
 # A mutation that was answered and shows no effect for this long is asked for again, later each time.
@@ -40,6 +66,7 @@ EXIT_GRACE = timedelta(seconds=60)
 # Connection details that lacked a port are read again after this.
 READ_AGAIN_AFTER = timedelta(seconds=10)
 NONE_KNOWN = Orphans()
+UNHEARD = Heard()
 
 
 class Policy(Value, frozen=True, kw_only=True):
@@ -48,6 +75,7 @@ class Policy(Value, frozen=True, kw_only=True):
     settle: timedelta = timedelta(seconds=20)
     launch_timeout: timedelta = timedelta(minutes=30)
     not_ready_stop: timedelta = timedelta(minutes=60)
+    idle: IdlePolicy = IdlePolicy()
     orphans: OrphanPolicy = OrphanPolicy()
 
 
@@ -56,7 +84,7 @@ class Case(Value, frozen=True, kw_only=True):
 
     record: Record
     look: Look | None
-    last_used: datetime | None
+    heard: Heard
     now: datetime
     policy: Policy
     orphans: Orphans
@@ -68,11 +96,11 @@ def decide(
     now: datetime,
     policy: Policy,
     *,
-    last_used: datetime | None = None,
+    heard: Heard = UNHEARD,
     orphans: Orphans = NONE_KNOWN,
 ) -> Step:
     """The step of the first rule that fits. `record` has already learned from `look`."""
-    case = Case(record=record, look=look, last_used=last_used, now=now, policy=policy, orphans=orphans)
+    case = Case(record=record, look=look, heard=heard, now=now, policy=policy, orphans=orphans)
     for rule in _RULES:
         step = rule(case)
         if step is not None:
@@ -211,7 +239,7 @@ def _time_limit(case: Case) -> Step | None:
     if run.running_at:
         if run.ready_at or case.now < run.running_at + case.policy.not_ready_stop:
             return None
-        return Fail(code="NOT_READY", reason=f"not ready {_minutes(case.policy.not_ready_stop)} after it began to run")
+        return Fail(code="NOT_READY", reason=f"not ready {minutes(case.policy.not_ready_stop)} after it began to run")
     seen, machine = record.seen, record.machine
     is_new = machine is not None and not machine.ran
     died = is_new and seen is not None and seen.status == EXITED_STATUS and run.sent_at is not None
@@ -219,7 +247,7 @@ def _time_limit(case: Case) -> Step | None:
         return Fail(code="LAUNCH_FAILED", reason=f"the cloud says {seen.error_state}: {seen.error_message}")
     if not died and case.now < limit_at(record, case.policy):
         return None
-    reason = f"it did not run within {_minutes(case.policy.launch_timeout)}"
+    reason = f"it did not run within {minutes(case.policy.launch_timeout)}"
     reason += f"; at last: {record.reason}" if record.reason else ""
     if is_new:
         return _remove(case, reason)
@@ -236,7 +264,7 @@ def _stop_wanted(case: Case) -> Step | None:
     if record.wants is not Wish.STOPPED and not record.failure:
         return None
     if is_down(record) and (record.machine is None or record.machine.ran):
-        return Rest(reason="stopped")
+        return _stopped(case)
     assert record.machine
     if not record.machine.ran:
         return _remove(case, "it never ran, so it holds no data: it is removed")
@@ -247,11 +275,31 @@ def _stop_wanted(case: Case) -> Step | None:
     return Rest(reason="it can be stopped once it runs" if coming else f"the cloud shows it as {status}")
 
 
+def _stopped(case: Case) -> Step:
+    """Down, as wished. Its disk bills on: after the operator's time it is deleted, told of a day before."""
+    record, now, discard = case.record, case.now, case.policy.idle.discard
+    due = discard_due(record, case.policy.idle)
+    if due is None or discard is None:
+        return Rest(reason="stopped")
+    reason = f"stopped for {discard.total_seconds() / 86_400:g} days, and its disk bills"
+    if record.run.discard_warned_at:
+        return Discard(reason=reason) if now >= due else Rest(until=due, reason="stopped; it will be deleted")
+    if now < due - DISCARD_NOTICE:
+        return Rest(until=due - DISCARD_NOTICE, reason="stopped")
+    return WarnDiscard(deletes_at=max(due, now + DISCARD_NOTICE), reason=reason)
+
+
 def _own_policy(case: Case) -> Step | None:
-    due = stop_due(case.record, case.last_used)
-    if due and due.at <= case.now:
-        return Idle(weighed=case.last_used, reason=due.reason)
-    return None
+    record, heard, policy = case.record, case.heard, case.policy.idle
+    action, due = due_now(record, heard, case.now, policy), stop_due(record, heard, policy)
+    if action == "measure":
+        return Measure(reason="is its GPU used?")
+    if action is None or due is None:
+        return None
+    if action == "stop":
+        return Idle(rule=due.rule, weighed=heard.last, reason=due.reason)
+    stops_at = max(due.at, case.now + notice(due, policy.warn))
+    return Warn(due=due.at, stops_at=stops_at, rule=due.rule, reason=due.reason)
 
 
 def _no_machine(case: Case) -> Step | None:
@@ -297,8 +345,7 @@ def _not_ready(case: Case) -> Step | None:
 
 
 def _at_rest(case: Case) -> Step:
-    due = stop_due(case.record, case.last_used)
-    return Rest(until=due.at if due else None, reason="as wanted")
+    return Rest(until=next_at(case.record, case.heard, case.now, case.policy.idle), reason="as wanted")
 
 
 def _pause(case: Case) -> Step | None:
@@ -320,10 +367,6 @@ def _mutate(case: Case, kind: MutationKind, twin: Row | None, reason: str) -> St
         word = "accepted; its effect is awaited" if accepted else "refused or not answered; it is repeated soon"
         return Rest(until=again, reason=f"{kind} was {word}")
     return Change(kind=kind, machine=machine, twin=twin is not None, tries=last.tries + 1, reason=reason)
-
-
-def _minutes(span: timedelta) -> str:
-    return f"{span.total_seconds() / 60:g} minutes"
 
 
 _RULES: tuple[Callable[[Case], Step | None], ...] = (

@@ -22,6 +22,8 @@ class EventType(StrEnum):
     FAILED = "instance.failed"
     RECLAIM_NOTIFIED = "instance.reclaim_notified"
     AUTO_STOP_WARNING = "instance.auto_stop_warning"
+    AUTO_DELETE_WARNING = "instance.auto_delete_warning"  # stopped for long, and to be deleted in a day
+    STILL_BILLING = "instance.still_billing"  # a stop or delete was asked for three times in vain
     RECOVERED = "instance.recovered"
     UPDATED = "instance.updated"  # its policy was changed
     OFFER_CHOSEN = "launch.offer_chosen"  # it is being bought; the reason says why this one
@@ -57,6 +59,8 @@ DELIVERED = frozenset(
         EventType.FAILED,
         EventType.RECLAIM_NOTIFIED,
         EventType.AUTO_STOP_WARNING,
+        EventType.AUTO_DELETE_WARNING,
+        EventType.STILL_BILLING,
         EventType.RECOVERED,
         EventType.WEBHOOK_TEST,
     }

@@ -1,52 +1,161 @@
-"""When an instance is to be stopped by its own policy, and why."""
+"""When an instance's own policy stops it, when that is told of, and when its GPU use is read for it.
 
-from datetime import datetime
+Only times of this run count, so a machine that comes up is never judged by the run before.
+"""
 
+from datetime import datetime, timedelta
+from typing import Literal
+
+from novita_gpu.domain.activity import Heard, State, verdict
+from novita_gpu.domain.gpu import quiet_since
 from novita_gpu.domain.instance import Record, Wish
 from novita_gpu.domain.spec import Activity
 from novita_gpu.domain.value import Value
 
+# GPU use is read at most this often, and at least this often, so that what was read has no hole in it.
+READ_EVERY = timedelta(minutes=2)
+READ_AT_LEAST = timedelta(minutes=90)
+# A machine that is to be deleted because it is stopped is told of so long before.
+DISCARD_NOTICE = timedelta(days=1)
+
+Rule = Literal["idle", "lifetime"]
+Action = Literal["measure", "warn", "stop"]
+
+_WORDS = {
+    Activity.HEARTBEAT: "no heartbeat",
+    Activity.GPU: "no use of its GPU",
+    Activity.ANY: "neither a heartbeat nor use of its GPU",
+}
+
+
+class IdlePolicy(Value, frozen=True, kw_only=True):
+    """The operator's. `on`: idleness stops anything at all. `warn`: how long before it is told of."""
+
+    on: bool = True
+    warn: timedelta = timedelta(minutes=2)
+    discard: timedelta | None = None  # what is stopped for so long is deleted
+
 
 class StopDue(Value, frozen=True, kw_only=True):
-    """When the machine is to be stopped, by what, and why."""
+    """When the machine is to be stopped, by what rule, after what span of it, and why."""
 
     at: datetime
-    rule: str
+    rule: Rule
+    span: timedelta
     reason: str
 
 
-def stop_due(record: Record, last_used: datetime | None) -> StopDue | None:
+DEFAULT = IdlePolicy()
+
+
+def stop_due(record: Record, heard: Heard, policy: IdlePolicy = DEFAULT) -> StopDue | None:
     """The earliest time at which its own policy stops it, seen from now; None while no rule can.
 
-    Only times of this run count, so a machine that comes up is never judged by the run before.
+    Under a policy that looks at the GPU it is when what is known so far would have to be enough.
     """
-    if record.wants is not Wish.RUNNING or record.failure:
+    dues = [due for due in (idle_due(record, heard, policy), _lifetime(record)) if due]
+    return min(dues, key=lambda due: due.at, default=None)
+
+
+def idle_due(record: Record, heard: Heard, policy: IdlePolicy = DEFAULT) -> StopDue | None:
+    """When idleness does, though its lifetime may be over before."""
+    own = record.auto_stop
+    since = idle_since(record, heard)
+    if not policy.on or not own.enabled or not _may_be_stopped(record) or since is None:
         return None
-    return min((d for d in (_idle(record, last_used), _lifetime(record)) if d), key=lambda d: d.at, default=None)
+    at = max(since + own.idle, own.pinned_until or since)
+    return StopDue(at=at, rule="idle", span=own.idle, reason=f"{_WORDS[own.activity]} for {minutes(own.idle)}")
 
 
-def idle_since(record: Record, last_used: datetime | None) -> datetime | None:
-    """The latest sign of life of this run: ready, last activity. None while it is not ready."""
-    if record.run.ready_at is None:
+def idle_since(record: Record, heard: Heard) -> datetime | None:
+    """The latest sign of life of this run that its policy looks at. None while it is not ready."""
+    ready = record.run.ready_at
+    if ready is None:
         return None
-    return max(t for t in (record.run.ready_at, last_used) if t)
-
-
-def _idle(record: Record, last_used: datetime | None) -> StopDue | None:
-    policy = record.auto_stop
-    since = idle_since(record, last_used)
-    if not policy.enabled or since is None or policy.activity is not Activity.HEARTBEAT:
-        return None  # a source that cannot be read yet is unknown, and unknown never stops
-    due = max(since + policy.idle, policy.pinned_until or since)
-    minutes = policy.idle.total_seconds() / 60
-    return StopDue(at=due, rule="idle", reason=f"no heartbeat for {minutes:g} minutes")
+    by_heartbeat, by_gpu = heard.used_at(ready), quiet_since(record.run.gpu, ready)
+    match record.auto_stop.activity:
+        case Activity.HEARTBEAT:
+            return by_heartbeat
+        case Activity.GPU:
+            return by_gpu
+        case Activity.ANY:
+            return max(by_heartbeat, by_gpu)
 
 
 def _lifetime(record: Record) -> StopDue | None:
     limit = record.auto_stop.max_lifetime
-    if limit is None or record.run.running_at is None:
+    if limit is None or record.run.running_at is None or not _may_be_stopped(record):
         return None
-    minutes = limit.total_seconds() / 60
-    return StopDue(
-        at=record.run.running_at + limit, rule="lifetime", reason=f"ran for its lifetime of {minutes:g} minutes"
-    )
+    reason = f"ran for its lifetime of {minutes(limit)}"
+    return StopDue(at=record.run.running_at + limit, rule="lifetime", span=limit, reason=reason)
+
+
+def _may_be_stopped(record: Record) -> bool:
+    return record.wants is Wish.RUNNING and not record.failure
+
+
+def due_now(record: Record, heard: Heard, now: datetime, policy: IdlePolicy = DEFAULT) -> Action | None:
+    """What its own policy has to do now: GPU use is read first where it counts; a stop that is near is told of; then
+    it is stopped. What could not be read stops nothing, but a lifetime needs no evidence.
+    """
+    due, reading_at = stop_due(record, heard, policy), reading_due(record, heard, policy)
+    if reading_at and now >= reading_at:
+        return "measure"
+    if due is None or now < told_at(due, policy.warn):
+        return None
+    if due.rule == "idle" and verdict(record, heard, max(now, due.at)) is not State.IDLE:
+        return None
+    warned = record.run.warned
+    if warned is None or warned.due != due.at:
+        return "warn"
+    return "stop" if now >= warned.stops_at else None
+
+
+def notice(due: StopDue, warn: timedelta) -> timedelta:
+    """How long before it is told of: not all of a short span."""
+    return min(warn, due.span / 2)
+
+
+def told_at(due: StopDue, warn: timedelta) -> datetime:
+    return due.at - notice(due, warn)
+
+
+def stops_at(record: Record, due: StopDue) -> datetime:
+    """When it is stopped: later than due if it was told of late."""
+    warned = record.run.warned
+    return warned.stops_at if warned and warned.due == due.at else due.at
+
+
+def reading_due(record: Record, heard: Heard, policy: IdlePolicy) -> datetime | None:
+    """When its GPU use is to be read next: near the limit, and often enough to have no hole. None: never."""
+    due, ready = idle_due(record, heard, policy), record.run.ready_at
+    if due is None or ready is None or record.auto_stop.activity is Activity.HEARTBEAT:
+        return None
+    last = record.run.gpu.read_at if record.run.gpu else None
+    wanted = min(told_at(due, policy.warn), (last or ready) + READ_AT_LEAST)
+    return max(wanted, last + READ_EVERY) if last else wanted
+
+
+def next_at(record: Record, heard: Heard, now: datetime, policy: IdlePolicy) -> datetime | None:
+    """When its own policy has something to do next; None while nothing is to come."""
+    due = stop_due(record, heard, policy)
+    if due is None:
+        return None
+    times = (told_at(due, policy.warn), stops_at(record, due), reading_due(record, heard, policy))
+    return min((at for at in times if at and at > now), default=None)
+
+
+def discard_due(record: Record, policy: IdlePolicy) -> datetime | None:
+    """When a stopped machine is deleted because its disk bills; not before it was told of for `DISCARD_NOTICE`."""
+    own, after = record.auto_stop, policy.discard
+    if after is None or not own.enabled or record.stopped_at is None or record.machine is None:
+        return None
+    told = record.run.discard_warned_at
+    times = (record.stopped_at + after, own.pinned_until, told + DISCARD_NOTICE if told else None)
+    return max(at for at in times if at)
+
+
+def minutes(span: timedelta) -> str:
+    """As a person says it."""
+    count = span.total_seconds() / 60
+    return f"{count:g} minute" if count == 1 else f"{count:g} minutes"

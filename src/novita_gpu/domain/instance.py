@@ -7,6 +7,8 @@ from typing import Literal, NewType
 from msgspec.structs import replace
 
 from novita_gpu.domain.bill import Bill
+from novita_gpu.domain.gpu import GpuReading
+from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import AutoStop, BillingMode, HealthCheck, OnStartCapacity, Recovery, Spec
 from novita_gpu.domain.value import Value
 
@@ -186,6 +188,14 @@ class Readiness(Value, frozen=True, kw_only=True):
     endpoints: tuple[EndpointHealth, ...] = ()
 
 
+class Warned(Value, frozen=True, kw_only=True):
+    """That it will be stopped was told: for which deadline, when, and until when it may still be put off."""
+
+    due: datetime
+    at: datetime
+    stops_at: datetime
+
+
 class Run(Value, frozen=True, kw_only=True):
     """The times of this run only: a new start begins a new one, so no rule ever judges by the run before."""
 
@@ -201,6 +211,9 @@ class Run(Value, frozen=True, kw_only=True):
     not_before: datetime | None = None  # end of that pause
     connection: Connection | None = None
     readiness: Readiness = Readiness()
+    gpu: GpuReading | None = None
+    warned: Warned | None = None
+    discard_warned_at: datetime | None = None  # when its deletion for being stopped was told of
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -237,6 +250,7 @@ class Record(Value, frozen=True, kw_only=True):
     failure: Failure | None = None
     reason: str | None = None
     bill: Bill = Bill()
+    saving: Saving = Saving()
     due: datetime | None = None  # when the next pass is due; the alarm is only a copy
     started_at: datetime | None = None
     ready_at: datetime | None = None
@@ -318,6 +332,19 @@ def status(record: Record) -> Status:
     if record.run.running_at:
         return Status.RUNNING
     return Status.CREATING if record.run.kind is RunKind.LAUNCH else Status.STARTING
+
+
+# A stop or delete that was asked for so often in vain is told of.
+TRIES_UNTOLD = 3
+
+
+def bills_in_vain(record: Record) -> bool:
+    """Its stop or delete is asked for again and again, and it still bills."""
+    sent = record.mutation
+    is_saving = sent is not None and sent.kind in {MutationKind.STOP, MutationKind.DELETE}
+    return (
+        is_saving and sent is not None and sent.tries > TRIES_UNTOLD and not record.deleted_at and not is_down(record)
+    )
 
 
 def is_moving(record: Record) -> bool:

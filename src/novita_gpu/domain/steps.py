@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from novita_gpu.domain.idle import Rule
 from novita_gpu.domain.instance import Attempt, CloudId, MutationKind
 from novita_gpu.domain.look import Row
 from novita_gpu.domain.value import Value
@@ -59,9 +60,38 @@ class Change(Value, frozen=True, kw_only=True):
 
 
 class Idle(Value, frozen=True, kw_only=True):
-    """Its own policy wants it stopped: the wish changes, guarded by the activity that was weighed."""
+    """Its own policy wants it stopped. For idleness the wish changes guarded by the heartbeat that was weighed."""
 
+    rule: Rule
     weighed: datetime | None
+    reason: str
+
+
+class Warn(Value, frozen=True, kw_only=True):
+    """Tell that it will be stopped at `stops_at`, for the deadline `due`."""
+
+    due: datetime
+    stops_at: datetime
+    rule: Rule
+    reason: str
+
+
+class Measure(Value, frozen=True, kw_only=True):
+    """Read its GPU use."""
+
+    reason: str
+
+
+class WarnDiscard(Value, frozen=True, kw_only=True):
+    """Tell that it will be deleted then for being stopped."""
+
+    deletes_at: datetime
+    reason: str
+
+
+class Discard(Value, frozen=True, kw_only=True):
+    """It was stopped for so long that it is deleted: its disk bills."""
+
     reason: str
 
 
@@ -78,4 +108,19 @@ class Fail(Value, frozen=True, kw_only=True):
     reason: str
 
 
-Step = Rest | Adopt | Settle | Close | Inspect | Launch | Change | Idle | Probe | Fail
+Step = (
+    Rest
+    | Adopt
+    | Settle
+    | Close
+    | Inspect
+    | Launch
+    | Change
+    | Idle
+    | Probe
+    | Fail
+    | Measure
+    | Warn
+    | WarnDiscard
+    | Discard
+)

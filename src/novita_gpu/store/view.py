@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import uuid4
 
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
 from novita_gpu.store.base import Unavailable, Unreadable
 from novita_gpu.store.facts import Facts
@@ -47,6 +48,7 @@ class View:
         self._now, self._monotonic, self._pause, self._block_s = now, monotonic, pause, block_s
         self._index = Index()
         self._activities: dict[InstanceId, datetime] = {}
+        self._listens_since: datetime | None = None
         self._arrived: dict[InstanceId, Record] | None = None  # committed here while everything is being loaded
         self._incarnation = ""
         self._number = 0
@@ -90,6 +92,16 @@ class View:
     def activity(self, instance: InstanceId) -> datetime | None:
         """The last heartbeat."""
         return self._activities.get(instance)
+
+    def heard(self, instance: InstanceId) -> Heard:
+        """Its last heartbeat, and since when heartbeats could arrive, as far as this process knows."""
+        return Heard(last=self.activity(instance), since=self._listens_since)
+
+    def listens(self, since: datetime) -> None:
+        """Takes in since when heartbeats could arrive without a gap."""
+        if since != self._listens_since:
+            self._listens_since = since
+            self.version += 1
 
     async def find(self, text: str) -> Record | None:
         """As `resolve`; what is not here is asked of the store, at a bounded rate. Raises `Unavailable`."""

@@ -111,7 +111,13 @@ async def _merged(desk: Desk, *, foreign: bool) -> tuple[tuple[ComprehensiveRow,
     records = desk.parts.store.view.all()
     read = time.perf_counter()
     rows = merge(
-        records, listing, fault=fault, last_used=desk.parts.store.view.activity, as_of=asked_at, foreign=foreign
+        records,
+        listing,
+        fault=fault,
+        heard=desk.parts.store.view.heard,
+        idle=desk.parts.idle,
+        as_of=asked_at,
+        foreign=foreign,
     )
     done = time.perf_counter()
     return (

@@ -40,6 +40,24 @@ class Figures(Collector):
                 text = "End of the last listing of the cloud."
                 at = datetime.fromisoformat(sync.last_sync).timestamp()
                 yield GaugeMetricFamily("novita_gpu_last_listing_timestamp_seconds", text, at)
+        yield from self._auto_stop()
+
+    def _auto_stop(self) -> Iterator[Metric]:
+        told = self._health.auto_stop
+        if told is None:
+            return
+        text = "Instances that bill on though their stop or delete was asked for more than three times."
+        yield GaugeMetricFamily("novita_gpu_stops_in_vain", text, told.stops_in_vain)
+        text = "How long the check for idle instances is overdue."
+        yield GaugeMetricFamily("novita_gpu_auto_stop_late_seconds", text, told.late_seconds)
+        times = (
+            ("last", "Begin of the last check.", told.last_check_at),
+            ("next", "When the next is due.", told.next_check_at),
+        )
+        for which, text, at in times:
+            if at:
+                stamp = datetime.fromisoformat(at).timestamp()
+                yield GaugeMetricFamily(f"novita_gpu_auto_stop_{which}_check_timestamp_seconds", text, stamp)
 
 
 @get(

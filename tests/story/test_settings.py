@@ -1,0 +1,30 @@
+"""Settings that contradict each other are told of by name, before anything starts."""
+
+import pytest
+
+from novita_gpu.settings import Settings, WrongSettings
+
+
+def faults(**given: object) -> dict[str, str]:
+    with pytest.raises(WrongSettings) as wrong:
+        Settings.load(novita_api_key="sim-key", **given)
+    return dict(wrong.value.faults)
+
+
+def test_a_ceiling_below_the_default_is_refused() -> None:
+    told = faults(auto_stop_idle_minutes=30, auto_stop_max_idle_minutes=20)
+    assert told == {"AUTO_STOP_MAX_IDLE_MINUTES": "must not be less than AUTO_STOP_IDLE_MINUTES, which is 30"}
+
+
+def test_every_wrong_one_is_told_of_at_once() -> None:
+    told = faults(auto_stop_activity="vibes", delete_stopped_after_days=0, auto_stop_warn_minutes=-1)
+    assert set(told) == {"AUTO_STOP_ACTIVITY", "DELETE_STOPPED_AFTER_DAYS", "AUTO_STOP_WARN_MINUTES"}
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T12"""
+    for name in ("AUTO_STOP_MAX_IDLE_MINUTES", "DELETE_STOPPED_AFTER_DAYS", "AUTO_STOP_ACTIVITY"):
+        monkeypatch.setenv(name, "")
+    settings = Settings.load(novita_api_key="sim-key")
+    assert (settings.auto_stop_max_idle_minutes, settings.delete_stopped_after_days) == (None, None)
+    assert settings.auto_stop_activity.value == "heartbeat"
