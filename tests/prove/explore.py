@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from novita_gpu.api.problems import Answered
 from novita_gpu.cloud import simulator as sim
 from novita_gpu.cloud.simulator.refusals import Refused
+from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
-from novita_gpu.domain.instance import CloudId, is_moving
+from novita_gpu.domain.instance import CloudId, InstanceId, Status, is_moving, status
 from novita_gpu.domain.learn import YOUNG
 from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import compute_rate
 from novita_gpu.store import Store
+from novita_gpu.store.base import NotRunning
 from novita_gpu.work import REDELIVERY
 from tests.prove.doorbell import Doorbell, Job
 from tests.prove.replica import MOVING, MUTATION_TIMEOUT, POLICY, RESTING, Replica, store_on
@@ -69,10 +71,13 @@ class Exploration:
         self.out: dict[str, float] = {}
         self.limits = Limits(max_burn=schedule.room * compute_rate(DEAREST)) if schedule.room else UNLIMITED
         self.answers = Answers()
+        self.beats: list[tuple[InstanceId, float]] = []
         self._redis, self._prefix = redis, prefix
         self._numbers, self._lives = count(1), count(1)
         self._began = self.now()
         self.outside: Store = store_on(straight_wire(redis), prefix, self._instant, self.new_id, asyncio.sleep)
+        self._listening = Listening(self.outside, self._instant)
+        self._marked_at = 0.0
         twins = makes_twins(schedule)
         most = None if twins or schedule.outside else self.limits.max_burn
         self.watch = Watch(self.simulator, self.outside.records.load, twins, most)
@@ -142,6 +147,8 @@ class Exploration:
             return False
         if any(is_moving(record) or record.missing_at for record in self.watch.records.values()):
             return False
+        if self.schedule.idle_minutes and any(status(r) is Status.READY for r in self.watch.records.values()):
+            return False
         return not set(self.watch.unknown()) - self.clones
 
     async def _one_more_round(self) -> None:
@@ -163,6 +170,7 @@ class Exploration:
         """Goes on until it is over and all stands still. False: it took too long."""
         ends = self.now() + patience_s
         while True:
+            await self._listen()
             await self._begin_what_is_due()
             due = self.turns.due()
             if due:
@@ -175,6 +183,21 @@ class Exploration:
             if self.now() >= ends:
                 return False
             self._turn_to(min(self._next_at(), ends))
+
+    async def _listen(self) -> None:
+        """Whoever works marks once a minute that heartbeats are taken."""
+        if self._working() and self.now() >= self._marked_at + MARK_EVERY.total_seconds():
+            self._marked_at = self.now()
+            await self._listening.mark()
+
+    async def _beat(self) -> None:
+        """A heartbeat of each instance, taken by a process that meets no trouble."""
+        for instance in self.watch.records:
+            try:
+                at = await self.outside.records.touch(instance, self._instant())
+            except NotRunning:
+                continue
+            self.beats.append((instance, at.timestamp()))
 
     async def _step(self, turn: Turn) -> None:
         hazard = self._hazard_of(turn)
@@ -191,6 +214,9 @@ class Exploration:
                 turn.life.wakes_at = self.now() + hazard.seconds
                 if hazard.seconds > REDELIVERY.total_seconds():
                     self.doorbell.lapse(turn.life)
+            case Trouble.BEAT:
+                await self._beat()
+                await self.turns.release(turn, None)
             case Trouble.JUMP if hazard:
                 self._turn_to(self.now() + hazard.seconds)
                 await self.turns.release(turn, None)

@@ -4,15 +4,18 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import msgspec
+
 from novita_gpu.api.once import first_or_again
 from novita_gpu.api.problems import Answered, answered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.contract import CreateInstance, Outcome, PatchInstance, StartInstance, WishBody, answer_of
-from novita_gpu.contract.requests import PortRequest
+from novita_gpu.contract.requests import AutoStopRequest, PortRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
+from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -86,6 +89,7 @@ class Replica:
             launcher=launcher,
             prober=DoorSeam(Gate(scene, life, "door")),
             journal=journal,
+            listening=Listening(self.store, now),
             bell=bell,
             policy=POLICY,
             limits=limits,
@@ -150,13 +154,14 @@ class Replica:
     async def _act(self, wish: Wish, caller: Caller) -> Answered:
         commands, name = self._commands, wish.name
         if wish.verb == "touch":
-            await commands.touch(name, None)
-            return Answered(status=200, body=b"{}", headers={})
+            _, at = await commands.touch(name, None)
+            body = msgspec.json.encode({"at": at.timestamp()})
+            return Answered(status=200, body=body, headers={})
         if wish.verb == "patch":
             await commands.patch(name, PatchInstance(webhook_url=f"{RECEIVER}/{int(wish.at)}"), caller)
             return Answered(status=200, body=b"{}", headers={})
         acts: dict[str, Callable[[], Awaitable[Outcome]]] = {
-            "create": lambda: commands.create(order(name), caller),
+            "create": lambda: commands.create(order(name, self._scene.schedule.idle_minutes), caller),
             "start": lambda: commands.start(name, StartInstance(), caller),
             "stop": lambda: commands.stop(name, WishBody(), caller),
             "restart": lambda: commands.restart(name, WishBody(), caller),
@@ -167,9 +172,14 @@ class Replica:
         return Answered(status=status, body=body, headers={}, kept=outcome.kept)
 
 
-def order(name: str) -> CreateInstance:
-    ports = (PortRequest(port=80, type="http"),)
-    return CreateInstance(name=name, product_name="RTX 4090 24GB", image_url="ubuntu:22.04", ports=ports)
+def order(name: str, idle_minutes: int = 0) -> CreateInstance:
+    return CreateInstance(
+        name=name,
+        product_name="RTX 4090 24GB",
+        image_url="ubuntu:22.04",
+        ports=(PortRequest(port=80, type="http"),),
+        auto_stop=AutoStopRequest(idle_minutes=idle_minutes) if idle_minutes else None,
+    )
 
 
 def store_on(

@@ -27,7 +27,7 @@ class Share:
             for number, cut in enumerate(span.cut()):
                 if number % self._of == self._turn and (await self.run(cut)).met:
                     self.tally.cuts.add((f"{life} of {replicas}", cut.hazards[0].nth))
-            for number, spoiled in enumerate(span.spoiled()):
+            for number, spoiled in enumerate((*span.spoiled(), *span.beaten())):
                 if number % self._of == self._turn:
                     await self.run(spoiled)
 

@@ -15,6 +15,7 @@ class Trouble(StrEnum):
     KILL = "kill"  # before it, its process is gone; another one starts `seconds` later
     PAUSE = "pause"  # before it, its process stands still for `seconds` and then goes on
     JUMP = "jump"  # before it, everything stands still for `seconds`
+    BEAT = "beat"  # before it, a heartbeat of every instance arrives at another process
     # an operation of the store, the cloud or the bell
     LOST = "lost"  # an error before the effect
     UNHEARD = "unheard"  # an error after the effect
@@ -74,6 +75,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     """`order` 0 releases operations in the order in which they were asked for, another number by that chance.
 
     `room`: the operator's limit lets so many machines of the dearest offer run at once; 0 is no limit.
+    `idle_minutes`: after so long without a heartbeat each instance is stopped; 0 is longer than any schedule.
     """
 
     wishes: tuple[Wish, ...]
@@ -82,6 +84,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     replicas: int = 1
     order: int = 0
     room: int = 0
+    idle_minutes: int = 0
 
     @property
     def size(self) -> int:
@@ -92,6 +95,7 @@ class Schedule(Value, frozen=True, kw_only=True):
             + self.replicas
             + bool(self.order)
             + bool(self.room)
+            + bool(self.idle_minutes)
         )
 
     def with_hazards(self, *hazards: Hazard) -> "Schedule":

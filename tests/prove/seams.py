@@ -17,7 +17,7 @@ from novita_gpu.domain.spec import HealthCheck
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Entry, Script, Wire, Word
 from tests.prove.doorbell import Doorbell
-from tests.prove.schedule import Hazard, Trouble
+from tests.prove.schedule import Hazard, Schedule, Trouble
 from tests.prove.turns import Life, Turns
 
 T = TypeVar("T")
@@ -40,6 +40,7 @@ class Scene(Protocol):
     aged_to: float  # until when they have aged
     out: dict[str, float]  # until when a seam fails
     limits: Limits
+    schedule: Schedule
 
     def now(self) -> float: ...
     async def written(self, instance: str) -> None: ...

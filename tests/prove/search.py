@@ -18,6 +18,7 @@ LIVES: dict[str, Schedule] = {
     ),
     "restart": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="restart", key="k1"))),
     "delete": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="delete", key="k1"))),
+    "idle": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="touch")), idle_minutes=1),
 }
 PAIRED = ("create", "delete")
 WRITES = frozenset(
@@ -90,6 +91,11 @@ class Span:
             for hazard in bad_answers(number, self.seams[number], self.names[number]):
                 yield self.schedule.with_hazards(hazard)
 
+    def beaten(self) -> Iterator[Schedule]:
+        """A heartbeat before each operation, one at a time, where idleness stops anything."""
+        for number in range(self.first, self.last if self.schedule.idle_minutes else self.first):
+            yield self.schedule.with_hazards(Hazard(trouble=T.BEAT, nth=number))
+
     def killed(self, *, after: int) -> Iterator[Schedule]:
         for number in range(max(self.first, after + 1), self.last):
             yield self.schedule.with_hazards(cuts(number)[0])
@@ -118,6 +124,7 @@ def by_chance(seed: int) -> Schedule:
         replicas=chance.choice((1, 1, 2)),
         order=chance.choice((0, chance.randint(1, 2**31))),
         room=chance.choice((0, 0, 0, 1, 2)),
+        idle_minutes=chance.choice((0, 0, 0, 1)),
     )
 
 
@@ -145,7 +152,7 @@ def _doubled(chance: Random, wish: Wish) -> Iterator[Wish]:
 def _hazard(chance: Random) -> Hazard:
     seconds = chance.choice((0.5, 2.0, 3.0, 8.0, 45.0, 200.0))
     if chance.random() < 0.4:
-        trouble = chance.choice((T.KILL, T.KILL, T.PAUSE, T.JUMP, T.OUT))
+        trouble = chance.choice((T.KILL, T.KILL, T.PAUSE, T.JUMP, T.OUT, T.BEAT))
         return Hazard(trouble=trouble, nth=chance.randint(0, 300), seconds=seconds)
     seam, name = chance.choice(TARGETS)
     troubles = (*_troubles(seam, name), *((T.TWICE, T.FULL) if name in MUTATIONS else ()), T.KILL, T.PAUSE)

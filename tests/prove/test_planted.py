@@ -11,16 +11,19 @@ from msgspec.structs import replace
 from novita_gpu.cloud.base import Listing
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control.launch import CAUSE, Launcher
+from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
-from novita_gpu.domain import compare, decide, meter
+from novita_gpu.domain import compare, decide, idle, meter
+from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.answers import Meaning, Reply, create_answered
 from novita_gpu.domain.decide import Case
+from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Record, Wish
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import reserved
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.offers import Ranking
-from novita_gpu.domain.steps import Close, Step
+from novita_gpu.domain.steps import Close, Rest, Step
 from novita_gpu.store import looks, records
 from novita_gpu.store.base import Change, Stale
 from novita_gpu.store.looks import Looks
@@ -285,3 +288,64 @@ async def test_a_bill_that_begins_with_the_first_look_at_a_running_machine(
     monkeypatch.setattr(meter, "UNBILLED_STATUSES", meter.UNBILLED_STATUSES | {"pulling"})
     faults = await search(rig, [LIVES["create"], LIVES["delete"]])
     assert any(fault.startswith("money") for fault in faults)
+
+
+def beaten(span: Span) -> Iterable[Schedule]:
+    return span.beaten()
+
+
+async def test_a_stop_for_idleness_that_does_not_weigh_the_last_heartbeat(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """N13"""
+
+    def unweighed(_: Change) -> str:
+        return ""
+
+    monkeypatch.setattr(records, "_weighed", unweighed)
+    faults = await search(rig, single(rig, "idle", beaten))
+    assert any(fault.startswith("in use") for fault in faults)
+
+
+async def test_a_run_that_is_judged_by_the_heartbeats_of_the_run_before(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """N14"""
+
+    def ever(heard: Heard, ready: datetime) -> datetime:
+        return heard.last or ready
+
+    monkeypatch.setattr(Heard, "used_at", ever)
+    wishes = (
+        SoughtWish(at=1, verb="create"),
+        SoughtWish(at=30, verb="touch"),
+        SoughtWish(at=32, verb="stop"),
+        SoughtWish(at=100, verb="start"),
+    )
+    faults = await search(rig, [Schedule(wishes=wishes, idle_minutes=1)])
+    assert any(fault.startswith("in use") for fault in faults)
+
+
+async def test_a_stop_for_idleness_that_nobody_was_told_of(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(record: Record, heard: Heard, now: datetime, policy: IdlePolicy) -> str | None:
+        return "stop" if idle.due_now(record, heard, now, policy) in {"warn", "stop"} else None
+
+    monkeypatch.setattr(decide, "due_now", hasty)
+    faults = await search(rig, [LIVES["idle"]])
+    assert any(fault.startswith("untold") for fault in faults)
+
+
+async def test_an_idle_machine_whose_alarm_is_the_only_thing_that_wakes_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """N20: a lost alarm is made up for by what the record says is due."""
+    write = Reconciler._settle_down
+
+    async def undue(self: Reconciler, before: Record, learned: Learned, step: Rest) -> tuple[Record, datetime | None]:
+        after, until = await write(self, before, learned, replace(step, until=None))
+        return after, step.until or until
+
+    monkeypatch.setattr(Reconciler, "_settle_down", undue)
+    lost = Hazard(trouble=Trouble.LOST, nth=0, op="alarm", times=50)
+    faults = await search(rig, [LIVES["idle"].with_hazards(lost)])
+    assert "not at rest" in faults

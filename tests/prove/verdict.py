@@ -15,6 +15,7 @@ from novita_gpu.domain.instance import InstanceId, Record, Status, status
 from novita_gpu.domain.instance import Wish as Wanted
 from novita_gpu.domain.limits import reserved
 from novita_gpu.domain.money import usd_of_grains
+from tests.prove.idleness import idleness
 from tests.prove.schedule import Wish
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ async def verdict(world: "Exploration") -> list[str]:
         *_answers(world, records, events),
         *_money(world, records),
         *_bills(world, records),
+        *idleness(world, records, events),
         *_reserved(await world.outside.facts.reserved(), records),
     ]
 
