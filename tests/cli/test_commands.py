@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,30 @@ async def test_get_shows_how_to_reach_it(tmp_path: Path) -> None:
         shown = await ask(tmp_path, plane.url, "get", "a")
     assert "http://gpu.test:8888 healthy" in shown.out
     assert "ssh root@gpu" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("policy", "lines"),
+    [
+        ({"enabled": False}, ["auto-stop off"]),
+        ({"enabled": True, "stopsAt": AT}, ["auto-stop at 2026-01-31 12:00, after 20 min without activity"]),
+        (
+            {"enabled": True, "maxLifetimeMinutes": 600, "pinnedUntil": "2999-01-31T12:00:00.000Z"},
+            [
+                "auto-stop after 20 min without activity or after 600 min of running",
+                "pinned until 2999-01-31 12:00",
+            ],
+        ),
+        ({"enabled": False, "maxLifetimeMinutes": 600, "pinnedUntil": AT}, ["auto-stop after 600 min of running"]),
+    ],
+)
+async def test_get_shows_each_rule_that_may_stop_it(tmp_path: Path, policy: dict[str, Any], lines: list[str]) -> None:
+    async with serving() as plane:
+        body = instance("a", autoStop={"idleMinutes": 20, "activity": "heartbeat", **policy})
+        plane.tell("GET /api/instances/a", Said(body=body))
+        shown = await ask(tmp_path, plane.url, "get", "a")
+    told = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert [line for line in told if line.startswith(("auto-stop", "pinned"))] == lines
 
 
 async def test_create_and_plan_send_every_option(tmp_path: Path) -> None:
@@ -136,6 +161,8 @@ async def test_create_and_wait_tells_each_phase_and_shows_the_ready_one(tmp_path
         ("delete a", "DELETE", "/api/instances/a", 0),
         ("last-used a", "PUT", "/api/instances/a/last-used", 0),
         ("last-used a --at 2026-01-31T12:00:00Z --json", "PUT", "/api/instances/a/last-used", 0),
+        ("touch a", "PUT", "/api/instances/a/last-used", 0),
+        ("touch nowhere", "PUT", "/api/instances/nowhere/last-used", 1),
         ("wait a", "GET", "/api/instances/a/wait", 0),
         ("stop nowhere", "POST", "/api/instances/nowhere/stop", 1),
     ],

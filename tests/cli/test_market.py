@@ -107,6 +107,7 @@ async def test_a_plan_shows_offers_reasons_and_money(tmp_path: Path) -> None:
         "balance $98.76, lasts 2 d 1 h with it",
         "limits 1 of 5 instances, $0.3500 of $2.00 an hour reserved, at most $1.00 an hour for one",
         "auto-stop Once ready it is stopped after 20 minutes.",
+        "a stop may cost Its system disk may be lost.",
     ]
 
 
@@ -128,14 +129,16 @@ async def test_costs_show_each_instance_and_all_of_them(tmp_path: Path) -> None:
         shown = await ask(tmp_path, plane.url, "costs")
     assert [line for line in rows(shown.out) if line] == [
         "From 2026-01-01 12:00 to 2026-01-31 12:00",
-        "NAME STATUS COST COMPUTE DISK ± NOW/h",
-        "trainer-1 ready $12.00 $11.65 $0.3500 $0.0042 $0.7083",
-        "[red]odd deleted $0.3500 $0.3500 – – –",
-        "total $12.35 $12.00 $0.3500 $0.0042 $0.7083",
+        "NAME STATUS COST COMPUTE DISK ± NOW/h SAVED",
+        "trainer-1 ready $12.00 $11.65 $0.3500 $0.0042 $0.7083 $4.20",
+        "[red]odd deleted $0.3500 $0.3500 – – – –",
+        "total $12.35 $12.00 $0.3500 $0.0042 $0.7083 $4.20",
         "now $0.7083/h",
+        "saved $4.20 by auto-stop, in all",
         "balance $98.76, lasts 2 d 1 h",
         "limits 1 of 5 instances, $0.3500 of $2.00 an hour reserved, at most $1.00 an hour for one",
         "Compute from pulling until stopped.",
+        "Compute from each stop until it was wanted again.",
     ]
 
 

@@ -12,7 +12,8 @@ from tests.cli.process import type_in
 
 COMMANDS = [
     *("demo", "serve", "work", "simulate", "doctor", "version"),
-    *("create", "plan", "list", "get", "wait", "start", "stop", "restart", "delete", "last-used", "events", "sync"),
+    *("create", "plan", "list", "get", "wait", "start", "stop", "restart", "delete", "events", "sync"),
+    *("explain", "touch", "pin", "auto-stop"),
     *("products", "regions", "templates", "costs"),
 ]
 
@@ -26,6 +27,14 @@ async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
         assert f"\n  {command} " in told.out
     for line in ("0  ok", "1  the service said no", "2  wrong usage", "3  the service cannot", "4  the time", "5  the"):
         assert line in told.out
+
+
+async def test_the_former_name_of_touch_works_and_is_not_listed(tmp_path: Path) -> None:
+    listed, former, now = await asyncio.gather(
+        type_in(tmp_path, "--help"), type_in(tmp_path, "last-used", "--help"), type_in(tmp_path, "touch", "--help")
+    )
+    assert "last-used" not in listed.out
+    assert former.out.replace("last-used", "touch") == now.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -48,6 +57,17 @@ async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, comm
         "get a/b",
         "list --url nonsense",
         "last-used a --at yesterday",
+        "touch a --at yesterday",
+        "explain",
+        "explain a/b",
+        "pin a --for 2w",
+        "pin a --for 2",
+        "pin a --for -2h",
+        "pin a --for 0m",
+        "pin a --until tomorrow",
+        "pin a --until 2026-01-31T12:00:00Z",
+        "pin --off",
+        "auto-stop --for-real",
         "list --limit 0",
         "plan",
         "plan a --wait",

@@ -1,9 +1,10 @@
-"""Whole answers of the service about offers and money, with every field that it may give."""
+"""Whole answers of the service about offers, money and auto-stop, with every field that it may give."""
 
 from typing import Any
 
 from tests.client.plane import AT, INS
 
+BEFORE = "2026-01-31T11:55:00.000Z"
 LATER = "2026-01-31T12:30:00.000Z"
 FAULT = "calls to it are paused."
 
@@ -133,6 +134,7 @@ PLAN: dict[str, Any] = {
     "balance": BALANCE,
     "limits": LIMITS,
     "message": "Once ready it is stopped after 20 minutes.",
+    "aStopMayCost": "Its system disk may be lost.",
     "asOf": AT,
 }
 REFUSED: dict[str, Any] = {
@@ -145,6 +147,7 @@ REFUSED: dict[str, Any] = {
     "limits": {"instances": 0, "reservedPerHour": "0.0000"},
     "refusal": {"code": "NO_OFFER", "message": "No region offers [it].", "details": [{"region": "AS-SGP-02"}]},
     "message": "It is not stopped for idleness.",
+    "aStopMayCost": "Its system disk may be lost.",
     "asOf": AT,
 }
 COSTS: dict[str, Any] = {
@@ -154,6 +157,7 @@ COSTS: dict[str, Any] = {
     "computeUsd": "12.0000",
     "diskUsd": "0.3500",
     "uncertainUsd": "0.0042",
+    "savedUsd": "4.2000",
     "burnPerHour": "0.7083",
     "balance": BALANCE,
     "limits": LIMITS,
@@ -166,6 +170,7 @@ COSTS: dict[str, Any] = {
             "computeUsd": "11.6500",
             "diskUsd": "0.3500",
             "uncertainUsd": "0.0042",
+            "savedUsd": "4.2000",
             "burnPerHour": "0.7083",
         },
         {
@@ -176,10 +181,108 @@ COSTS: dict[str, Any] = {
             "computeUsd": "0.3500",
             "diskUsd": "0.0000",
             "uncertainUsd": "0.0000",
+            "savedUsd": "0.0000",
             "burnPerHour": "0.0000",
         },
     ],
     "rule": "Compute from pulling until stopped.",
+    "savedRule": "Compute from each stop until it was wanted again.",
+}
+EXPLAINED: dict[str, Any] = {
+    "instanceId": INS,
+    "name": "trainer-1",
+    "status": "ready",
+    "desired": "running",
+    "statusReason": "its port [8888] answers",
+    "asOf": AT,
+    "regionChoice": {
+        "attempt": 2,
+        "region": "AS-SGP-02",
+        "productId": "4090.16c62g",
+        "reason": "the first of 2 offers by region, then price",
+        "at": "2026-01-31T11:30:00.000Z",
+    },
+    "waitingFor": {"step": "rest", "reason": "as wanted", "until": LATER},
+    "autoStop": {
+        "enabled": True,
+        "verdict": "active",
+        "rule": "idle",
+        "reason": "in use (heartbeat: last heartbeat)",
+        "stopsAt": LATER,
+        "warnedAt": BEFORE,
+        "sources": [
+            {"source": "heartbeat", "state": "active", "at": BEFORE, "reason": "last heartbeat", "decides": True},
+            {"source": "gpu", "state": "unknown", "reason": "the cloud has no figures of it", "decides": False},
+            {"source": "pin", "state": "idle", "reason": "no pin", "decides": True},
+        ],
+        "toKeepIt": ["a heartbeat (PUT …/last-used)", "a pin (PATCH autoStop.pinnedUntil)"],
+        "aStopMayCost": "Its system disk may be lost.",
+    },
+}
+DISCARDED: dict[str, Any] = {
+    "instanceId": INS,
+    "name": "trainer-1",
+    "status": "stopped",
+    "desired": "stopped",
+    "asOf": AT,
+    "waitingFor": {"step": "warnDiscard", "reason": "stopped for 7 days"},
+    "autoStop": {
+        "enabled": False,
+        "verdict": "unknown",
+        "reason": "it is not meant to run",
+        "sources": [],
+        "toKeepIt": ["a start"],
+        "aStopMayCost": "Its system disk may be lost.",
+        "deletesAt": "2026-02-01T12:00:00.000Z",
+    },
+}
+CHECK: dict[str, Any] = {
+    "totalChecked": 3,
+    "eligible": 2,
+    "stopped": 1,
+    "errors": 1,
+    "dryRun": False,
+    "durationMs": 12.5,
+}
+STATS: dict[str, Any] = {
+    "schedulerRunning": True,
+    "checkIntervalMinutes": 5.0,
+    "defaultInactivityThresholdMinutes": 20.0,
+    "lastCheckAt": BEFORE,
+    "nextCheckAt": AT,
+    "lastResult": CHECK,
+    "totals": {"checks": 120, "stopped": 7, "errors": 1, "savedUsd": "12.3400"},
+    "savedRule": "Compute from each stop until it was wanted again.",
+}
+
+
+def checked(name: str, outcome: str, **more: Any) -> dict[str, Any]:
+    return {
+        "instanceId": INS,
+        "name": name,
+        "status": "ready",
+        "verdict": "idle",
+        "rule": "idle",
+        "reason": "no heartbeat for 20 minutes",
+        "stopsAt": AT,
+        "outcome": outcome,
+        **more,
+    }
+
+
+FAILURE: dict[str, Any] = {"code": "NOT_ANSWERED", "message": "No pass decided about it in time.", "at": AT}
+YOUNG: dict[str, Any] = {
+    "instanceId": INS,
+    "name": "[red]young",
+    "status": "creating",
+    "verdict": "unknown",
+    "reason": "it is not ready yet",
+    "outcome": "none",
+}
+TRIGGERED: dict[str, Any] = {
+    **CHECK,
+    "results": [checked("trainer-1", "stopping"), checked("trainer-2", "failed", error=FAILURE), YOUNG],
+    "message": "Of 3, 1 are being stopped and 0 were warned.",
 }
 
 

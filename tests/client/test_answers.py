@@ -1,4 +1,4 @@
-"""Answers about offers and money: what is asked, and the values that come of it."""
+"""Answers about offers, money and auto-stop: what is asked, and the values that come of it."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -9,24 +9,30 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, catalogue, costs
+from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle
 from novita_gpu.client.answers import Answer
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import costs as spent
+from novita_gpu.contract import idle as told
 from tests.client.bodies import (
     COSTS,
+    DISCARDED,
+    EXPLAINED,
     FAULT,
     ONE_TEMPLATE,
     PLAN,
     PRODUCTS,
     REFUSED,
     REGIONS,
+    STATS,
     TEMPLATES,
+    TRIGGERED,
     stale,
 )
 from tests.client.plane import KEY, Plane, Said, serving
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+BEFORE = NOON - timedelta(minutes=5)
 LATER = NOON + timedelta(minutes=30)
 BERLIN = timezone(timedelta(hours=1))
 
@@ -56,6 +62,16 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (spent.SpendView, costs.Spend),
     (spent.RefusalView, costs.Refusal),
     (spent.PlanView, costs.Plan),
+    (told.CheckView, idle.Check),
+    (told.TotalsView, idle.Totals),
+    (told.AutoStopStats, idle.AutoStopStats),
+    (told.VerdictRow, idle.Verdict),
+    (told.TriggerView, idle.Triggered),
+    (told.SourceView, idle.Source),
+    (told.IdleView, idle.Idleness),
+    (told.RegionChoiceView, idle.RegionChoice),
+    (told.WaitingView, idle.Waiting),
+    (told.ExplainView, idle.Explanation),
 ]
 
 
@@ -76,6 +92,9 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.templates(), "GET /api/templates", TEMPLATES, {}),
     (lambda c: c.template(20001), "GET /api/templates/20001", ONE_TEMPLATE, {}),
     (lambda c: c.plan("trainer-1", product_id="4090.16c62g"), "POST /api/instances/plan", PLAN, {}),
+    (lambda c: c.explain("trainer-1"), "GET /api/instances/trainer-1/explain", EXPLAINED, {}),
+    (lambda c: c.auto_stop_stats(), "GET /api/instances/auto-stop/stats", STATS, {}),
+    (lambda c: c.auto_stop_trigger(), "POST /api/instances/auto-stop/trigger", TRIGGERED, {}),
     (lambda c: c.costs(), "GET /api/costs", COSTS, {}),
     (
         lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
@@ -158,6 +177,7 @@ async def test_a_plan_tells_offers_money_and_a_refusal() -> None:
     assert plan.balance
     assert (plan.balance.available_usd, plan.balance.hours_left) == (Decimal("98.7600"), 49.5)
     assert (plan.ready_in_seconds, plan.limits.max_instances, plan.refusal) == (252.5, 5, None)
+    assert plan.a_stop_may_cost == "Its system disk may be lost."
     assert refused.refusal
     assert (refused.refusal.code, refused.refusal.details) == ("NO_OFFER", [{"region": "AS-SGP-02"}])
     assert (refused.why, refused.spend, refused.ready_in_seconds, refused.limits.max_burn_per_hour) == (None,) * 4
@@ -175,8 +195,54 @@ async def test_costs_are_decimals_and_times() -> None:
         Decimal("0.3500"),
     )
     assert (first.status, first.burn_per_hour) == ("ready", Decimal("0.7083"))
+    assert [of.saved_usd for of in (answer, first, second)] == [Decimal("4.2000"), Decimal("4.2000"), Decimal(0)]
+    assert (answer.saved_rule, bare.saved_usd) == ("Compute from each stop until it was wanted again.", Decimal(0))
     assert (second.cost_usd, second.disk_usd) == (Decimal("0.3500"), Decimal(0))
     assert (bare.balance, bare.instances, bare.since) == (None, (), None)
+
+
+async def test_an_explanation_tells_choice_verdict_and_sources() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/instances/trainer-1/explain", Said(body=EXPLAINED), Said(body=DISCARDED))
+        running = await client.explain("trainer-1")
+        stopped = await client.explain("trainer-1")
+    assert (running.desired, running.status_reason, running.as_of) == ("running", "its port [8888] answers", NOON)
+    assert running.region_choice
+    assert (running.region_choice.attempt, running.region_choice.at) == (2, NOON - timedelta(minutes=30))
+    assert running.waiting_for == idle.Waiting(step="rest", reason="as wanted", until=LATER)
+    policy = running.auto_stop
+    assert (policy.verdict, policy.rule, policy.stops_at, policy.warned_at) == ("active", "idle", LATER, BEFORE)
+    assert [(one.source, one.at, one.decides) for one in policy.sources] == [
+        ("heartbeat", BEFORE, True),
+        ("gpu", None, False),
+        ("pin", None, True),
+    ]
+    assert policy.to_keep_it[0] == "a heartbeat (PUT …/last-used)"
+    assert (stopped.region_choice, stopped.auto_stop.stops_at) == (None, None)
+    assert (stopped.auto_stop.enabled, stopped.auto_stop.deletes_at) == (False, NOON + timedelta(days=1))
+
+
+async def test_a_check_has_a_verdict_of_each_and_stats_keep_the_last() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("POST /api/instances/auto-stop/trigger", Said(body=TRIGGERED))
+        plane.tell("GET /api/instances/auto-stop/stats", Said(body=STATS), Said(body={"schedulerRunning": False}))
+        dry = await client.auto_stop_trigger()
+        await client.auto_stop_trigger(dry_run=False)
+        stats = await client.auto_stop_stats()
+        bare = await client.auto_stop_stats()
+    assert [seen.body for seen in plane.seen[:2]] == [{"dryRun": True}, {"dryRun": False}]
+    assert all(seen.headers["idempotency-key"] for seen in plane.seen[:2])
+    assert (dry.total_checked, dry.eligible, dry.stopped, dry.errors) == (3, 2, 1, 1)
+    stopping, failed, young = dry.results
+    assert (stopping.outcome, stopping.stops_at, stopping.error) == ("stopping", NOON, None)
+    assert failed.error
+    assert (failed.error.code, failed.error.at) == ("NOT_ANSWERED", NOON)
+    assert (young.rule, young.stops_at, young.status) == (None, None, "creating")
+    assert stats.last_result
+    assert (stats.last_result.duration_ms, stats.last_result.dry_run) == (12.5, False)
+    assert (stats.last_check_at, stats.next_check_at, stats.check_interval_minutes) == (BEFORE, NOON, 5.0)
+    assert (stats.totals.saved_usd, stats.totals.checks) == (Decimal("12.3400"), 120)
+    assert (bare.last_result, bare.next_check_at, bare.totals.saved_usd) == (None, None, Decimal(0))
 
 
 @pytest.mark.parametrize("template_id", ["", "a/b", "..", "1?x=2"])

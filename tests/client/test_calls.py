@@ -105,6 +105,13 @@ CALLS: list[tuple[Callable[[Client], Awaitable[object]], str, str, object]] = [
         "/api/instances/a",
         {"autoStop": {"maxLifetimeMinutes": None}, "webhookUrl": None},
     ),
+    (
+        lambda c: c.pin("a", datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        "PATCH",
+        "/api/instances/a",
+        {"autoStop": {"pinnedUntil": "2026-01-31T12:00:00.000Z"}},
+    ),
+    (lambda c: c.pin("a", None), "PATCH", "/api/instances/a", {"autoStop": {"pinnedUntil": None}}),
 ]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from novita_gpu.client import ApiError, Client, NotReachable, SyncClient
 from novita_gpu.client.stream import Message, messages
-from tests.client.plane import KEY, Plane, Said, problem, serving
+from tests.client.bodies import EXPLAINED
+from tests.client.plane import KEY, Plane, Said, instance, problem, serving
 
 
 async def no_pause(_seconds: float) -> None:
@@ -106,6 +107,8 @@ def without_a_loop(url: str) -> list[str]:
             break
         with client.in_use("a") as use:
             said.append(str(use.lost))
+        said.append(client.pin("a", None).name)
+        said.append(client.explain("a").auto_stop.verdict)
         try:
             client.get("nowhere")
         except ApiError as error:
@@ -115,8 +118,10 @@ def without_a_loop(url: str) -> list[str]:
 
 async def test_the_blocking_client_does_the_same() -> None:
     async with serving() as plane:
+        plane.tell("PATCH /api/instances/a", Said(body=instance("a")))
+        plane.tell("GET /api/instances/a/explain", Said(body=EXPLAINED))
         said = await asyncio.to_thread(without_a_loop, plane.url)
-    assert said == ["creating", "a", "instance.creating", "None", "INSTANCE_NOT_FOUND"]
+    assert said == ["creating", "a", "instance.creating", "None", "a", "active", "INSTANCE_NOT_FOUND"]
 
 
 def test_every_call_is_in_both_clients() -> None:

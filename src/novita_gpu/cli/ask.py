@@ -64,7 +64,7 @@ class Ask:
 
 
 def asks(
-    app: typer.Typer, name: str
+    app: typer.Typer, name: str, *, hidden: bool = False
 ) -> Callable[[Callable[Concatenate[Ask, P], Coroutine[Any, Any, None]]], Callable[..., None]]:
     """Registers `work` as a command with its own parameters, `--url`, `--key` and `--json`.
 
@@ -82,7 +82,7 @@ def asks(
         command.__doc__ = work.__doc__
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return app.command(name)(command)
+        return app.command(name, hidden=hidden)(command)
 
     return register
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from novita_gpu.cli.ask import Ask, Name, Timeout, WaitFor, asks
-from novita_gpu.cli.times import time_of
 from novita_gpu.cli.waiting import TIMEOUT_S, give_accepted, wait_for
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ Receiver = Annotated[str | None, typer.Option("--webhook-url", help="Receiver of
 def register(app: typer.Typer) -> None:
     _reading(app)
     _wishes(app)
-    _of_use(app)
 
 
 def _reading(app: typer.Typer) -> None:
@@ -135,19 +133,3 @@ async def _wish(
     """What was true before the wish is not taken for its outcome."""
     before = 0 if wait_s is None else (await ask.client.get(name)).sequence
     await give_accepted(ask, await wish(), name, wanted, wait_s, before)
-
-
-def _of_use(app: typer.Typer) -> None:
-    @asks(app, "last-used")
-    async def _last_used(
-        ask: Ask,
-        name: Name,
-        at: Annotated[
-            str | None, typer.Option("--at", help="A time such as 2026-01-31T12:00:00Z. [default: now]")
-        ] = None,
-    ) -> None:
-        """Say that an instance is in use, so that it is not stopped."""
-        from rich.text import Text
-
-        answer = await ask.client.last_used(name, time_of(at) if at else None)
-        ask.give(answer, lambda: Text(answer.message or "Noted."))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novita_gpu.client import Accepted, Event, Instance, InstanceList
-from novita_gpu.client.answers import Orphan, Synced
+from novita_gpu.client.answers import AutoStop, Orphan, Synced
 from novita_gpu.client.catalogue import OfCloud
 
 COLOURS = {
@@ -192,10 +192,17 @@ def given(name: str, value: str | None) -> Iterator[tuple[str, str]]:
 def _of_use(one: Instance) -> Iterator[tuple[str, str]]:
     policy = one.auto_stop
     yield "last activity", ago(policy.last_activity_at or one.last_used_at)
-    if policy.stops_at:
-        yield "auto-stop", f"at {moment(policy.stops_at)}, after {policy.idle_minutes} min without activity"
-    else:
-        yield "auto-stop", f"after {policy.idle_minutes} min without activity" if policy.enabled else "off"
+    at = f"at {moment(policy.stops_at)}, " if policy.stops_at else ""
+    yield "auto-stop", f"{at}{_rules(policy)}"
+    if policy.pinned_until and policy.pinned_until > now():
+        yield "pinned until", moment(policy.pinned_until)
+
+
+def _rules(policy: AutoStop) -> str:
+    """By which it is stopped."""
+    idle = f"after {policy.idle_minutes} min without activity" if policy.enabled else ""
+    lifetime = f"after {policy.max_lifetime_minutes} min of running" if policy.max_lifetime_minutes else ""
+    return " or ".join(filter(None, (idle, lifetime))) or "off"
 
 
 def accepted(answer: Accepted) -> RenderableType:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from novita_gpu.cli.show import COLOURS, NONE, columns, given, moment, of_cloud, pairs, price, span, usd
 from novita_gpu.client import Costs, Plan
-from novita_gpu.client.costs import Balance, Limits
+from novita_gpu.client.costs import Balance, InstanceCost, Limits
 
 HOURS_PER_YEAR = 8766
 
@@ -48,6 +48,7 @@ def _of_plan(answer: Plan) -> Iterator[tuple[str, str | Text]]:
     yield from _of_balance(answer.balance, " with it" if answer.spend else "")
     yield from given("limits", _limits(answer.limits))
     yield from given("auto-stop", answer.message)
+    yield from given("a stop may cost", answer.a_stop_may_cost)
     if answer.refusal:
         yield "refused", Text(f"{answer.refusal.code}: {answer.refusal.message}", style="red")
 
@@ -79,25 +80,26 @@ def costs(answer: Costs) -> RenderableType:
     """A line for each instance and one for all, then what bills now."""
     time = Text(f"From {moment(answer.since)} to {moment(answer.until)}", style="dim")
     shown = _instances(answer) if answer.instances else Text("Nothing was spent.")
-    return Group(time, "", shown, "", pairs(_now(answer)), "", Text(answer.rule, style="dim"))
+    rules = (Text(rule, style="dim") for rule in (answer.rule, answer.saved_rule) if rule)
+    return Group(time, "", shown, "", pairs(_now(answer)), "", *rules)
 
 
 def _instances(answer: Costs) -> RenderableType:
-    headings = ("NAME", "STATUS", "COST", "COMPUTE", "DISK", "±", "NOW/h")
-    table = columns(*headings, right={"COST", "COMPUTE", "DISK", "±", "NOW/h"})
+    amounts = ("COST", "COMPUTE", "DISK", "±", "NOW/h", "SAVED")
+    table = columns("NAME", "STATUS", *amounts, right=amounts, wide={"NAME"})
     for one in answer.instances:
-        amounts = (one.cost_usd, one.compute_usd, one.disk_usd, one.uncertain_usd, one.burn_per_hour)
-        table.add_row(
-            Text(one.name),
-            Text(one.status, style=COLOURS.get(one.status, "")),
-            *(usd(amount) if amount else NONE for amount in amounts),
-        )
-    total = (answer.cost_usd, answer.compute_usd, answer.disk_usd, answer.uncertain_usd, answer.burn_per_hour)
-    table.add_row("total", "", *(usd(amount) if amount else NONE for amount in total), style="bold")
+        table.add_row(Text(one.name), Text(one.status, style=COLOURS.get(one.status, "")), *_amounts(one))
+    table.add_row("total", "", *_amounts(answer), style="bold")
     return table
+
+
+def _amounts(of: Costs | InstanceCost) -> Iterator[str]:
+    for amount in (of.cost_usd, of.compute_usd, of.disk_usd, of.uncertain_usd, of.burn_per_hour, of.saved_usd):
+        yield usd(amount) if amount else NONE
 
 
 def _now(answer: Costs) -> Iterator[tuple[str, str]]:
     yield "now", usd(answer.burn_per_hour, "/h")
+    yield "saved", f"{usd(answer.saved_usd)} by auto-stop, in all"
     yield from _of_balance(answer.balance)
     yield from given("limits", _limits(answer.limits))

@@ -20,6 +20,7 @@ from novita_gpu.client.errors import (
     WaitTimeout,
     WrongUsage,
 )
+from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered
 from novita_gpu.client.instances import Use
 from novita_gpu.client.plain import DEFAULT_URL, Client
 from novita_gpu.client.transport import NO_RETRY, Retry
@@ -29,10 +30,12 @@ __all__ = [
     "NO_RETRY",
     "Accepted",
     "ApiError",
+    "AutoStopStats",
     "Client",
     "ClientError",
     "Costs",
     "Event",
+    "Explanation",
     "Instance",
     "InstanceFailed",
     "InstanceList",
@@ -44,6 +47,7 @@ __all__ = [
     "SyncClient",
     "TemplateAnswer",
     "TemplateList",
+    "Triggered",
     "Unreadable",
     "Use",
     "WaitTimeout",

@@ -136,6 +136,7 @@ class SyncClient:
     explain = _blocking(Client.explain)
     timeline = _blocking(Client.timeline)
     update = _blocking(Client.update)
+    pin = _blocking(Client.pin)
     start = _blocking(Client.start)
     stop = _blocking(Client.stop)
     restart = _blocking(Client.restart)

@@ -27,7 +27,7 @@ class Limits(Part, frozen=True, kw_only=True):
 
 
 class InstanceCost(Part, frozen=True, kw_only=True):
-    """`burn_per_hour`: what bills now."""
+    """`saved_usd`: by stops of its own policy, in all. `burn_per_hour`: what bills now."""
 
     instance_id: str = ""
     name: str = ""
@@ -36,11 +36,15 @@ class InstanceCost(Part, frozen=True, kw_only=True):
     compute_usd: Decimal = Decimal(0)
     disk_usd: Decimal = Decimal(0)
     uncertain_usd: Decimal = Decimal(0)
+    saved_usd: Decimal = Decimal(0)
     burn_per_hour: Decimal = Decimal(0)
 
 
 class Costs(Answer, frozen=True, kw_only=True):
-    """The dearest instance first. By `uncertain_usd` it may be wrong, either way; `rule` says how it is made."""
+    """The dearest instance first. By `uncertain_usd` it may be wrong, either way; `rule` says how it is made.
+
+    `saved_usd`: by auto-stop, in all and not of the time asked for; `saved_rule` says how that is made.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -48,11 +52,13 @@ class Costs(Answer, frozen=True, kw_only=True):
     compute_usd: Decimal = Decimal(0)
     disk_usd: Decimal = Decimal(0)
     uncertain_usd: Decimal = Decimal(0)
+    saved_usd: Decimal = Decimal(0)
     burn_per_hour: Decimal = Decimal(0)
     balance: Balance | None = None
     limits: Limits = Limits()
     instances: tuple[InstanceCost, ...] = ()
     rule: str = ""
+    saved_rule: str = ""
 
 
 class Offer(Part, frozen=True, kw_only=True):
@@ -99,7 +105,8 @@ class Refusal(Part, frozen=True, kw_only=True):
 class Plan(OfCloud, frozen=True, kw_only=True):
     """What create would do: `offers` in the order in which they are tried. Nothing is reserved.
 
-    `balance` is with this instance running beside what bills now.
+    `balance` is with this instance running beside what bills now. `a_stop_may_cost`: what is not safe when it is
+    stopped.
     """
 
     name: str = ""
@@ -114,3 +121,4 @@ class Plan(OfCloud, frozen=True, kw_only=True):
     limits: Limits = Limits()
     refusal: Refusal | None = None
     message: str = ""
+    a_stop_may_cost: str = ""

@@ -20,6 +20,7 @@ from novita_gpu.client.answers import (
 )
 from novita_gpu.client.costs import Plan
 from novita_gpu.client.errors import ApiError, InstanceFailed, NotReachable, WaitTimeout
+from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered
 from novita_gpu.client.options import (
     CreateOptions,
     ListFilters,
@@ -116,9 +117,9 @@ class InstanceCalls:
     async def get(self, name: str) -> Instance:
         return await self._get(path_of(name), Instance)
 
-    async def explain(self, name: str) -> dict[str, Any]:
-        """Why it is in this state, and what happens next."""
-        return await self._document(path_of(name, "explain"))
+    async def explain(self, name: str) -> Explanation:
+        """Why it is as it is, what is waited for, and when its own policy stops it."""
+        return await self._get(path_of(name, "explain"), Explanation)
 
     async def timeline(self, name: str, *, after: int | None = None, limit: int | None = None) -> EventPage:
         """Its events, oldest first; `next_after` leads to the next page."""
@@ -127,6 +128,10 @@ class InstanceCalls:
     async def update(self, name: str, **changes: Unpack[UpdateOptions]) -> Instance:
         """Change its policy; what is not named stays."""
         return await self._transport.answer(Call(method="PATCH", path=path_of(name), body=to_wire(changes)), Instance)
+
+    async def pin(self, name: str, until: datetime | None) -> Instance:
+        """Keep it from being stopped for idleness before then; None takes the pin away."""
+        return await self.update(name, auto_stop={"pinned_until": until})
 
     async def start(self, name: str, **options: Unpack[StartOptions]) -> Accepted:
         return await self._wish(name, "start", options)
@@ -237,14 +242,14 @@ class InstanceCalls:
                 return instance
             raise InstanceFailed(instance)
 
-    async def auto_stop_stats(self) -> dict[str, Any]:
-        return await self._document(f"{INSTANCES}/auto-stop/stats")
+    async def auto_stop_stats(self) -> AutoStopStats:
+        """The check for idle instances: when it runs, what it found last, what it has saved."""
+        return await self._get(f"{INSTANCES}/auto-stop/stats", AutoStopStats)
 
-    async def auto_stop_trigger(self, *, dry_run: bool = True) -> dict[str, Any]:
+    async def auto_stop_trigger(self, *, dry_run: bool = True) -> Triggered:
         """Run the check now. A dry run stops nothing."""
-        return await self._transport.document(
-            self._post(f"{INSTANCES}/auto-stop/trigger", to_wire({"dry_run": dry_run}))
-        )
+        call = self._post(f"{INSTANCES}/auto-stop/trigger", to_wire({"dry_run": dry_run}))
+        return await self._transport.answer(call, Triggered)
 
     async def stop_all(self, *, dry_run: bool = False) -> Bulk:
         """Stop everything that bills."""
