@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from novita_gpu.domain.gpu import LATE, GpuReading, is_read, quiet_since
-from novita_gpu.domain.instance import Record
+from novita_gpu.domain.instance import Record, Wish
 from novita_gpu.domain.spec import Activity
 from novita_gpu.domain.value import Value
 
@@ -52,9 +52,11 @@ class Heard(Value, frozen=True, kw_only=True):
 
 
 def signs(record: Record, heard: Heard, now: datetime) -> tuple[Sign, ...]:
-    """What each source says now, those that its policy does not look at too. Nothing while it is not ready."""
+    """What each source says now, those that its policy does not look at too. Nothing of what is not meant to run, or
+    not ready.
+    """
     ready = record.run.ready_at
-    if ready is None:
+    if ready is None or record.wants is not Wish.RUNNING or record.failure:
         return ()
     return _heartbeat(record, heard, ready, now), _gpu(record, ready, now), _pin(record, now)
 
@@ -75,7 +77,7 @@ def _heartbeat(record: Record, heard: Heard, ready: datetime, now: datetime) -> 
     if at == heard.last:
         reason = "last heartbeat"
     elif at == ready:
-        reason = "no heartbeat since it became ready"
+        reason = "none since it became ready"
     else:
         reason = "none since this service takes heartbeats again; those before may be lost"
     return Sign(source="heartbeat", state=state, at=at, reason=reason)
