@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove chaos check fix docs lock
+.PHONY: install demo run test prove idle chaos check fix docs lock
 
 install: .venv/installed
 
@@ -41,6 +41,10 @@ test: install
 # The whole search for a schedule that buys twice or loses something. MINUTES for the part by chance, SEED where it begins.
 prove: install
 	@python -m tests.prove --minutes $${MINUTES:-3} --from $${SEED:-0} $(ARGS)
+
+# Simulated fleets for DAYS: what was stopped in use and what was left idle, as a table. FLEETS of them, the first by SEED.
+idle: install
+	@python -m tests.idle --days $${DAYS:-3} --fleets $${FLEETS:-4} --from $${SEED:-0} $(ARGS)
 
 # Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments.
 chaos: install

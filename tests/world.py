@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from random import Random
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -184,6 +185,7 @@ class Process:
             now=now,
             monotonic=world.simulator.clock.now,
             sleep=world.sleep,
+            random=Random(1),  # noqa: S311 - the same pauses at each run
             mutation_timeout=MUTATION_TIMEOUT,
         )
         self.bells = Bells(blade, now)
@@ -396,7 +398,7 @@ class World:
         while self.now() < ends:
             await self.listen()
             await self._surviving(self.process.go_on)
-            self.turn((min(self.process.next_at(), ends) - self.now()).total_seconds())
+            self.turn(max(0.0, (min(self.process.next_at(), ends) - self.now()).total_seconds()))
         await self._surviving(self.process.go_on)
 
     async def record(self, name: str = NAME) -> Record:

@@ -108,6 +108,7 @@ async def test_n15_while_its_metrics_cannot_be_read_it_runs_on_and_is_stopped_on
         await world.passes(minutes=120)
         assert status(await world.record()) is Status.READY
         assert await of_type(world, EventType.AUTO_STOP_WARNING) == []
+        assert min(gaps(world.received("metrics"))) >= 119
         world.simulator.faults.waiting.clear()
         await world.passes(minutes=6)
         assert status(await world.record()) is Status.STOPPED

@@ -66,11 +66,11 @@ class Calls:
         self._read_seconds = read_timeout.total_seconds()
         self._mutation_seconds = mutation_timeout.total_seconds()
 
-    async def read(self, url: str, query: Query = ()) -> Fields:
+    async def read(self, url: str, query: Query = (), *, tries: int = READ_TRIES) -> Fields:
         """The JSON object that a GET answers. Any `CloudError` but `Ambiguous`."""
         request = self._request("GET", url, query=query)
         async with self._lanes.place(Lane.LOOKING) as place:
-            response = await self._tried(request, place)
+            response = await self._tried(request, place, tries)
         if response.oversized:
             raise Unreadable("the cloud's answer is longer than any that is meant")
         return parse(response.body)
@@ -95,16 +95,16 @@ class Calls:
     async def close(self) -> None:
         await self._transport.close()
 
-    async def _tried(self, request: Request, place: Place) -> Response:
+    async def _tried(self, request: Request, place: Place, most: int) -> Response:
         """One budget of tries and of time for a read. Pauses heed Retry-After, and end with the deadline."""
         until = self._monotonic() + self._read_seconds
-        for tries in range(1, READ_TRIES + 1):
+        for tries in range(1, most + 1):
             try:
                 return await self._sent(request, until - self._monotonic(), place, mutation=False)
             except (Throttled, Unreachable) as error:
                 pause = self._pause(tries, error)
                 time_left = until - self._monotonic() - pause
-                if tries == READ_TRIES or error.reason == CIRCUIT_OPEN or time_left < SHORTEST_TRY_SECONDS:
+                if tries == most or error.reason == CIRCUIT_OPEN or time_left < SHORTEST_TRY_SECONDS:
                     raise
             await self._sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")

@@ -247,7 +247,8 @@ class Novita:
             ("startTime", str(int(begin.timestamp()))),
             ("endTime", str(int(until.timestamp()))),
         )
-        return read_metrics(await self._calls.read(account_url(self.root, "/metrics/gpu/instance"), query))
+        # Tried once: who needs them asks again in minutes, for all that came meanwhile.
+        return read_metrics(await self._calls.read(account_url(self.root, "/metrics/gpu/instance"), query, tries=1))
 
     async def balance(self) -> Balance:
         balance = read_balance(await self._calls.read(account_url(self.root, "/billing/balance/detail")))

@@ -1,0 +1,1 @@
+"""Simulated fleets for days: what was stopped in use, and what was left idle."""
