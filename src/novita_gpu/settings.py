@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     )
     poll_moving_seconds: Seconds = Field(2, description="Between listings while something moves.")
     poll_resting_seconds: Seconds = Field(60, description="Between listings while all is at rest.")
+    poll_spot_seconds: Seconds = Field(10, description="Between listings while a spot machine is meant to run.")
     create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")
     launch_timeout_minutes: Minutes = Field(30, description="From accepted to running.")
     not_ready_stop_minutes: Minutes = Field(60, description="A machine that runs and never answers is stopped.")
@@ -115,6 +116,17 @@ class Settings(BaseSettings):
     auto_stop_check_minutes: Minutes = Field(5, description="Between checks, the safety net under each one's alarm.")
     delete_stopped_after_days: float | None = Field(
         None, gt=0, le=3650, description="Delete what was stopped for so long, told of a day before; unset: never."
+    )
+
+    recovery_on_reclaim: Literal["migrate", "recreate", "none"] = Field(
+        "migrate", description="How a spot machine that was taken comes back; migrate: as a new machine if that fails."
+    )
+    recovery_max_per_day: int = Field(3, ge=0, le=100, description="How often one instance is brought back in a day.")
+    recovery_min_interval_minutes: Minutes = Field(
+        30, description="Between the first and the second recovery of a day; each further one is doubled."
+    )
+    recovery_when_unsure: Literal["recover", "leave"] = Field(
+        "recover", description="A spot machine that exited, an hour old or more, and nothing tells why."
     )
 
     event_retention_days: float = Field(30, gt=0, description="How long events are kept.")

@@ -47,7 +47,8 @@ from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.money import compute_rate, price_limit
 from novita_gpu.domain.orphans import OrphanPolicy
-from novita_gpu.domain.spec import AutoStop
+from novita_gpu.domain.recovery import RecoveryPolicy
+from novita_gpu.domain.spec import AutoStop, Recovery
 from novita_gpu.egress import Networks, check_url, guarded_session
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
@@ -201,6 +202,7 @@ async def _built(
         account=hashed(key.get_secret_value() if key else ""),
         moving=settings.moving,
         resting=settings.resting,
+        spot=timedelta(seconds=settings.poll_spot_seconds),
         stretch=novita.budget.looking_interval,
         now=utc_now,
         new_id=new_id,
@@ -346,6 +348,7 @@ def _policy(settings: Settings) -> Policy:
         launch_timeout=timedelta(minutes=settings.launch_timeout_minutes),
         not_ready_stop=timedelta(minutes=settings.not_ready_stop_minutes),
         idle=_idle_policy(settings),
+        recovery=RecoveryPolicy(pause=timedelta(minutes=settings.recovery_min_interval_minutes)),
         orphans=OrphanPolicy(
             delete=settings.orphan_policy == "delete", grace=timedelta(minutes=settings.orphan_grace_minutes)
         ),
@@ -366,6 +369,11 @@ def _defaults(settings: Settings) -> Defaults:
     return Defaults(
         auto_stop=AutoStop(
             idle=timedelta(minutes=settings.auto_stop_idle_minutes), activity=settings.auto_stop_activity
+        ),
+        recovery=Recovery(
+            on_reclaim=settings.recovery_on_reclaim,
+            max_per_day=settings.recovery_max_per_day,
+            when_unsure=settings.recovery_when_unsure,
         ),
         on_start_capacity=settings.on_start_capacity,
         ceilings=Ceilings(

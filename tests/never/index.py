@@ -7,6 +7,7 @@ LIFE = "story/test_life.py"
 TOGETHER = "story/test_together.py"
 DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain/test_offers.py"
 AUTO_STOP, IDLE_CHECK = "story/test_auto_stop.py", "control/test_idle_check.py"
+RECOVERY = "story/test_recovery.py"
 HERE = "never/test_never.py"
 
 INDEX: dict[str, tuple[str, ...]] = {
@@ -45,6 +46,11 @@ INDEX: dict[str, tuple[str, ...]] = {
     "N8": (
         "story/test_launch.py::test_a_launch_stuck_in_pulling_is_deleted_and_the_next_offer_tried",
         "story/test_idle.py::test_a_machine_that_never_answers_is_stopped_and_failed",
+    ),
+    "N9": (
+        f"{PLANTED}::test_a_former_machine_that_is_forgotten_once_its_replacement_answers",
+        "domain/test_recovery.py::test_n9_a_new_machine_sets_the_old_one_aside_and_keeps_it",
+        f"{RECOVERY}::test_the_old_machine_is_kept_until_the_new_one_answers",
     ),
     "N10": (
         f"{OFFERS}::test_names_match_whole",
@@ -112,6 +118,17 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{IDLE_CHECK}::test_n20_a_timer_that_never_ran_is_told_of",
         "work/test_work.py::test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_within_a_minute",
     ),
+    "N21": (
+        "domain/test_recovery.py::test_n21_what_is_not_meant_to_run_is_never_lost",
+        f"{RECOVERY}::test_n21_what_a_person_stopped_is_never_recovered",
+        f"{RECOVERY}::test_n21_what_auto_stop_stopped_is_never_recovered",
+        f"{RECOVERY}::test_n21_an_on_demand_machine_that_somebody_stopped_in_the_console_is_left",
+    ),
+    "N22": (
+        "domain/test_recovery.py::test_n22_a_recovery_is_begun_put_off_or_given_up",
+        f"{RECOVERY}::test_n22_a_region_that_takes_it_again_and_again_ends_in_failed_and_bills_nothing",
+    ),
+    "N23": (f"{RECOVERY}::test_n23_an_old_failure_does_not_speak_for_a_newer_success",),
     "N24": (
         f"{PLANTED}::test_a_delete_while_a_create_is_unanswered",
         f"{LOST}::test_a_delete_while_the_create_is_unanswered_says_deleted_only_when_its_machine_is_gone",

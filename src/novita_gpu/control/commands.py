@@ -31,6 +31,7 @@ from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import CloudId, InstanceId, Offer, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.limits import UNLIMITED, Limits, figures, over_price
 from novita_gpu.domain.money import compute_rate, price_text
+from novita_gpu.domain.recovery import without_recovery
 from novita_gpu.domain.spec import AutoStop, HealthCheck, OnStartCapacity, Recovery
 from novita_gpu.domain.value import Value
 from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
@@ -244,7 +245,7 @@ class Commands:
     def _turned(self, wish: Wish) -> Callable[[Record], Record]:
         def begin(record: Record) -> Record:
             return replace(
-                record,
+                without_recovery(record, wish),
                 wants=wish,
                 generation=record.generation + 1,
                 operation=self._journal.operation(),

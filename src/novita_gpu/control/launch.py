@@ -80,7 +80,9 @@ class Launcher:
         """What would be tried now, in order, at prices that are not old. Raises the cloud's errors."""
         market = await self._catalogue.market(record.spec.billing_mode)
         tried = [a for a in record.attempts if a.intent_at >= record.run.asked_at]
-        return rank(record.spec, market, self._now(), tried=tried)
+        former = record.recovering and record.recovering.former
+        taken_in = former.offer.cluster_id if former else None
+        return rank(record.spec, market, self._now(), tried=tried, taken_in=taken_in)
 
     async def _attempt(self, before: Record, learned: Learned, ranking: Ranking) -> Record:
         """The first offer. Its intent is stored if the operator's limits have room for it."""

@@ -7,6 +7,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.cloud.base import MUTATION_TIMEOUT, Cloud, CloudError, Detail, Lane, NotFound
+from novita_gpu.contract import time_text
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher, remember_empty
@@ -29,12 +30,22 @@ from novita_gpu.domain.answers import (
 )
 from novita_gpu.domain.decide import NONE_KNOWN, Policy, decide
 from novita_gpu.domain.events import Cause, EventType
-from novita_gpu.domain.instance import TRIES_UNTOLD, InstanceId, Mutation, MutationKind, Record, Wish, is_moving
+from novita_gpu.domain.instance import (
+    EXITED_STATUS,
+    TRIES_UNTOLD,
+    InstanceId,
+    Mutation,
+    MutationKind,
+    Record,
+    Wish,
+    is_moving,
+)
 from novita_gpu.domain.learn import Learned, Note, learn
 from novita_gpu.domain.limits import UNLIMITED, Limits, over_price
-from novita_gpu.domain.look import Look
+from novita_gpu.domain.look import Look, MigrationJob
 from novita_gpu.domain.orphans import Orphans, Standing, standing
 from novita_gpu.domain.readiness import probed, targets
+from novita_gpu.domain.recovery import begun, taken_back
 from novita_gpu.domain.steps import (
     Adopt,
     Change,
@@ -45,10 +56,13 @@ from novita_gpu.domain.steps import (
     Inspect,
     Launch,
     Measure,
+    Postpone,
     Probe,
+    Recover,
     Rest,
     Settle,
     Step,
+    TakeBack,
     Warn,
     WarnDiscard,
 )
@@ -59,6 +73,8 @@ from novita_gpu.store.base import InUse, OverLimit, Stale
 log = structlog.get_logger()
 
 _SAVING = frozenset({MutationKind.STOP, MutationKind.DELETE})
+MIGRATIONS = ("instanceMigrate", "autoInstanceMigrate")
+UNDER_WAY = frozenset({"pulling", "running"})
 # What makes a stopped machine bill again.
 _UPWARD = frozenset({MutationKind.START, MutationKind.MIGRATE})
 # A get that had no answer is tried again after this.
@@ -156,6 +172,13 @@ class Reconciler:
                 log.warning("instance.failing", code=step.code, reason=step.reason)
                 after = failed(record, step.code, step.reason, now)
                 return await self._write(before, _plus(learned, after), now), now
+            case Postpone():
+                waits = replace(record, run=replace(record.run, not_before=step.until), reason=postponed(step))
+                return await self._write(before, _plus(learned, waits), step.until), step.until
+            case Recover():
+                return await self._recover(before, learned, step), now
+            case TakeBack():
+                return await self._write(before, _plus(learned, taken_back(record)), now), now
             case Measure():
                 return await self._measure(before, learned)
             case Warn() | WarnDiscard():
@@ -193,9 +216,24 @@ class Reconciler:
         except CloudError as error:
             log.info("look.failed", error=error.message)
             return learned, None
-        look = Look(began_at=began, complete=False, row=detail.row, from_get=True)
+        try:
+            job = await self._job(learned.record, detail)
+        except CloudError as error:
+            log.info("jobs.failed", error=error.message)
+            return learned, None
+        look = Look(began_at=began, complete=False, row=detail.row, from_get=True, job=job)
         seen = _joined(learned, learn(learned.record, look, self._policy.settle))
         return replace(seen, record=_connected(seen.record, detail)), look
+
+    async def _job(self, record: Record, detail: Detail) -> MigrationJob | None:
+        """The newest migration of this run's machine, asked for where it has exited though it is meant to run."""
+        if detail.row.seen.status != EXITED_STATUS or record.wants is not Wish.RUNNING or record.failure:
+            return None
+        since = record.run.asked_at.replace(microsecond=0)  # the cloud's times are whole seconds
+        found = [job for type_ in MIGRATIONS for job in await self._cloud.jobs(type=type_, since=since)]
+        own = [job for job in found if job.instance == detail.row.id and job.created_at and job.created_at >= since]
+        newest = max(own, key=lambda job: (job.created_at or since, job.state in UNDER_WAY), default=None)
+        return newest and MigrationJob(id=newest.id, state=newest.state, error=newest.error)
 
     async def _mutate(self, before: Record, learned: Learned, step: Change) -> tuple[Record, datetime | None]:
         lane = Lane.SAVING if step.kind in _SAVING else Lane.SPENDING
@@ -270,6 +308,12 @@ class Reconciler:
         now = self._now()
         return await self._write(stored, probed(stored, results, now), now), now
 
+    async def _recover(self, before: Record, learned: Learned, step: Recover) -> Record:
+        now = self._now()
+        after = replace(begun(learned.record, step.by, now, self._journal.operation()), due=now)
+        cause = Cause(actor="recovery", reason=step.reason)
+        return await self._journal.write(self._journal.change(before, _plus(learned, after), cause, now))
+
     async def _measure(self, before: Record, learned: Learned) -> tuple[Record, datetime | None]:
         """Read its GPU use; the next pass decides what follows."""
         gpu = await measured(self._cloud, learned.record, self._now())
@@ -308,6 +352,10 @@ class Reconciler:
             await self._bell.alarm(record.id, until)
         if is_moving(record):
             await self._bell.look(self._now() + self._moving)
+
+
+def postponed(step: Postpone) -> str:
+    return f"{step.reason}; it is brought back at {time_text(step.until)}"
 
 
 def _same(before: Record, after: Record) -> bool:

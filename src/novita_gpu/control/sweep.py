@@ -17,6 +17,7 @@ from novita_gpu.domain.instance import CloudId, MutationKind, Record, Wish, is_m
 from novita_gpu.domain.learn import YOUNG, Note
 from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.domain.orphans import CLAIMS, Orphans, Unclaimed, mark_of, sighted, standing, unclaimed
+from novita_gpu.domain.recovery import look_every
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 
@@ -28,6 +29,8 @@ PAGE = 100
 ACCOUNT = "account"
 NONE: frozenset[CloudId] = frozenset()
 DEFAULT = Policy()
+# Between listings while a spot machine is meant to run.
+SPOT = timedelta(seconds=10)
 
 
 class Survey(Value, frozen=True, kw_only=True):
@@ -58,13 +61,14 @@ class Sweep:
         account: str,
         moving: timedelta,
         resting: timedelta,
+        spot: timedelta = SPOT,
         stretch: Callable[[int, timedelta], timedelta],
         now: Callable[[], datetime],
         new_id: Callable[[str], str],
         policy: Policy = DEFAULT,
     ) -> None:
         self._store, self._cloud, self._bell, self._deployment = store, cloud, bell, deployment
-        self._moving, self._resting, self._stretch = moving, resting, stretch
+        self._moving, self._resting, self._spot, self._stretch = moving, resting, spot, stretch
         self._now, self._new_id, self._policy = now, new_id, policy
         self._account, self._is_known_account = account, False
         self._ledger = Ledger(store)
@@ -122,7 +126,7 @@ class Sweep:
         elif before is None or before.trusted:
             log.error("sweep.doubt", reason=doubt.reason)
             await self._tell(doubt.type, f"{doubt.reason}; no instance is closed for it")
-        wanted = self._moving if any(is_moving(r) for r in survey.records) else self._resting
+        wanted = self._wanted(survey.records)
         interval = self._stretch(pages(listing.total), wanted)
         mark = SweepMark(
             began_at=listing.began_at,
@@ -138,6 +142,13 @@ class Sweep:
         if await self._store.looks.publish(listing.rows, mark):
             await self._remember(survey)
         return mark
+
+    def _wanted(self, records: Sequence[Record]) -> timedelta:
+        """The interval that what is meant to run calls for."""
+        if any(is_moving(record) for record in records):
+            return self._moving
+        spot = look_every(records, self._now(), spot=self._spot, moving=self._moving)
+        return self._resting if spot is None else min(spot, self._resting)
 
     async def _doubt(
         self, listing: Listing, records: Sequence[Record], confirmed: Collection[CloudId] | None

@@ -22,6 +22,7 @@ from novita_gpu.domain.instance import (
     Wish,
 )
 from novita_gpu.domain.learn import Learned, Note, may_lag
+from novita_gpu.domain.recovery import without_recovery
 from novita_gpu.domain.saving import began, ended
 from novita_gpu.domain.spec import OnStartCapacity
 from novita_gpu.domain.value import Value
@@ -147,11 +148,13 @@ def mutation_answered(record: Record, mutation: Mutation, reply: Reply) -> Learn
     if reply.meaning is Meaning.NOT_FOUND:
         return Learned(record=_missing(record, reply.at))
     reason = f"{mutation.kind} was refused: {reply.message}"
-    if reply.meaning in {Meaning.REJECTED, Meaning.HELD} and mutation.kind in _UPWARD:
+    if reply.meaning not in {Meaning.REJECTED, Meaning.HELD}:
+        return Learned(record=record)
+    if record.recovering and record.run.migrate and mutation.kind is MutationKind.MIGRATE:
+        return Learned(record=_turned(record, reply))
+    if mutation.kind in _UPWARD:
         return Learned(record=failed(record, "NOVITA_REJECTED", reason, reply.at))
-    if reply.meaning in {Meaning.REJECTED, Meaning.HELD}:
-        return Learned(record=replace(record, reason=reason))
-    return Learned(record=record)
+    return Learned(record=replace(record, reason=reason))
 
 
 def _missing(record: Record, at: datetime) -> Record:
@@ -179,6 +182,8 @@ def _done(record: Record, mutation: Mutation, reply: Reply) -> Record:
 def _no_capacity(record: Record, reply: Reply) -> Learned:
     """The GPU of a stopped machine was given away: wait, migrate or fail, as the instance's policy says."""
     reason = f"its GPU was given away: {reply.message}"
+    if record.recovering and record.run.migrate:
+        return Learned(record=_turned(record, reply))
     note = Note(type=EventType.START_REFUSED, reason=reason)
     if record.on_start_capacity is OnStartCapacity.FAIL:
         return Learned(record=failed(record, "NO_CAPACITY", reason, reply.at), notes=(note,))
@@ -186,6 +191,13 @@ def _no_capacity(record: Record, reply: Reply) -> Learned:
         return Learned(record=replace(record, run=replace(record.run, migrate=True), reason=reason), notes=(note,))
     record = paused(record, reply, FIRST_CAPACITY_PAUSE, LONGEST_CAPACITY_PAUSE)
     return Learned(record=replace(record, reason=reason), notes=(note,))
+
+
+def _turned(record: Record, reply: Reply) -> Record:
+    """The cloud does not migrate it: the recovery goes on by a new machine."""
+    assert record.recovering
+    reason = f"it could not be migrated: {reply.message}"
+    return replace(record, recovering=replace(record.recovering, by="recreate"), reason=reason)
 
 
 def paused(record: Record, reply: Reply, first: timedelta, longest: timedelta) -> Record:
@@ -205,7 +217,8 @@ def no_room(learned: Learned, reason: str, at: datetime) -> Learned:
 
 def failed(record: Record, code: str, message: str, at: datetime) -> Record:
     """It cannot be had as asked. What still runs for it is brought down before the status says so."""
-    return replace(record, failure=Failure(code=code, message=message, at=at), reason=message)
+    recovering = without_recovery(record, Wish.STOPPED).recovering
+    return replace(record, failure=Failure(code=code, message=message, at=at), reason=message, recovering=recovering)
 
 
 def ended_by_policy(record: Record, wish: Wish, operation: str, reason: str) -> Record:
@@ -218,6 +231,7 @@ def ended_by_policy(record: Record, wish: Wish, operation: str, reason: str) -> 
         operation=operation,
         reason=reason,
         saving=saving,
+        recovering=without_recovery(record, wish).recovering,
     )
 
 
@@ -232,6 +246,7 @@ def new_run(record: Record, run: Run, operation: str) -> Record:
         failure=None,
         reason=None,
         saving=ended(record.saving, record.stopped_at, run.asked_at),
+        recovering=without_recovery(record, Wish.RUNNING).recovering,
         ready_at=None,
         stopped_at=None,
     )

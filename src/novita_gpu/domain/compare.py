@@ -94,7 +94,7 @@ def is_news(record: Record, look: Look, now: datetime, policy: Policy, orphans: 
 def _concerns(record: Record, row: Row, now: datetime, policy: Policy, orphans: Orphans) -> bool:
     """One to adopt, a twin, or an orphan that is to be removed now."""
     match standing(record, row):
-        case None | Standing.OWN:
+        case None | Standing.OWN | Standing.FORMER:
             return False
         case Standing.ORPHAN:
             return held_back(row, orphans, policy.orphans, now) is None

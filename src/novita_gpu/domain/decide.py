@@ -1,8 +1,8 @@
 """The one next step for an instance, with its reason. Pure: no I/O, no clock.
 
 The first rule that fits decides, in this order: twin → closed → open attempt → unanswered mutation → delete wanted →
-absent from the listing → exited unasked → time limit → stop wanted → its own policy → no machine → not running →
-not ready → rest.
+absent from the listing → exited unasked → time limit → stop wanted → its own policy → recovery → no machine → not
+running → not ready → rest.
 """
 
 from collections.abc import Callable
@@ -36,6 +36,7 @@ from novita_gpu.domain.learn import YOUNG, counts, may_lag, settles
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.orphans import OrphanPolicy, Orphans, Standing, held_back, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
+from novita_gpu.domain.recovery import RecoveryPolicy, eligible_at, of_the_day
 from novita_gpu.domain.steps import (
     Adopt,
     Change,
@@ -46,10 +47,13 @@ from novita_gpu.domain.steps import (
     Inspect,
     Launch,
     Measure,
+    Postpone,
     Probe,
+    Recover,
     Rest,
     Settle,
     Step,
+    TakeBack,
     Warn,
     WarnDiscard,
 )
@@ -76,6 +80,7 @@ class Policy(Value, frozen=True, kw_only=True):
     launch_timeout: timedelta = timedelta(minutes=30)
     not_ready_stop: timedelta = timedelta(minutes=60)
     idle: IdlePolicy = IdlePolicy()
+    recovery: RecoveryPolicy = RecoveryPolicy()
     orphans: OrphanPolicy = OrphanPolicy()
 
 
@@ -112,7 +117,7 @@ def _twin(case: Case) -> Step | None:
     """Machines that bear one of its markers and are neither its own nor awaited."""
     for row in case.look.marked if case.look else ():
         stands = standing(case.record, row)
-        if row.seen.status in GOING_STATUSES or stands in {None, Standing.OWN, Standing.AWAITED}:
+        if row.seen.status in GOING_STATUSES or stands in {None, Standing.OWN, Standing.FORMER, Standing.AWAITED}:
             continue
         if is_past(case.record, row):
             continue
@@ -130,7 +135,13 @@ def _unwanted(case: Case, row: Row) -> Step | None:
     none_there = record.machine is None and record.open_attempt is None and attempt.machine is None
     if wanted and none_there:
         return Adopt(attempt=attempt, row=row, reason="a machine of an earlier attempt turned up and none is there")
-    step = _mutate(case, MutationKind.DELETE, row, f"a late machine of attempt {attempt.number} is not wanted")
+    removal = record.twin_removal
+    if removal and removal.machine == row.id and row.seen.at <= removal.over_at:
+        return None  # the look is from before its removal
+    late = f"a late machine of attempt {attempt.number} is not wanted"
+    is_former = standing(record, row) is Standing.LEFTOVER
+    why = "its former machine is not wanted any more" if is_former else late
+    step = _mutate(case, MutationKind.DELETE, row, why)
     return step if isinstance(step, Change) else None
 
 
@@ -177,7 +188,7 @@ def _delete_wanted(case: Case) -> Step | None:
     if record.wants is not Wish.DELETED:
         return None
     if record.machine is None:
-        return Close(reason="nothing is left of it in the cloud")
+        return _take_back(record) or Close(reason="nothing is left of it in the cloud")
     return _remove(case, "delete was asked for")
 
 
@@ -236,6 +247,8 @@ def _time_limit(case: Case) -> Step | None:
     if record.wants is not Wish.RUNNING or record.failure or record.run.kind is RunKind.TAKEN_IN:
         return None
     run = record.run
+    if record.recovering and not record.recovering.begun_at:
+        return None  # it waits for its time
     if run.running_at:
         if run.ready_at or case.now < run.running_at + case.policy.not_ready_stop:
             return None
@@ -251,6 +264,8 @@ def _time_limit(case: Case) -> Step | None:
     reason += f"; at last: {record.reason}" if record.reason else ""
     if is_new:
         return _remove(case, reason)
+    if record.recovering and run.migrate:
+        return Recover(by="recreate", reason=reason)
     return Fail(code="START_TIMEOUT" if machine else "LAUNCH_TIMEOUT", reason=reason)
 
 
@@ -263,6 +278,8 @@ def _stop_wanted(case: Case) -> Step | None:
     record = case.record
     if record.wants is not Wish.STOPPED and not record.failure:
         return None
+    if record.machine is None and _take_back(record):
+        return _take_back(record)
     if is_down(record) and (record.machine is None or record.machine.ran):
         return _stopped(case)
     assert record.machine
@@ -273,6 +290,11 @@ def _stop_wanted(case: Case) -> Step | None:
         return _mutate(case, MutationKind.STOP, None, record.reason or "stop was asked for")
     coming = status in COMING_UP_STATUSES
     return Rest(reason="it can be stopped once it runs" if coming else f"the cloud shows it as {status}")
+
+
+def _take_back(record: Record) -> TakeBack | None:
+    former = record.recovering and record.recovering.former
+    return TakeBack(reason="no replacement came") if former else None
 
 
 def _stopped(case: Case) -> Step:
@@ -300,6 +322,25 @@ def _own_policy(case: Case) -> Step | None:
         return Idle(rule=due.rule, weighed=heard.last, reason=due.reason)
     stops_at = max(due.at, case.now + notice(due, policy.warn))
     return Warn(due=due.at, stops_at=stops_at, rule=due.rule, reason=due.reason)
+
+
+def _recovery(case: Case) -> Step | None:
+    """Begun when its time has come, within the limit of a day; what one way failed goes the other."""
+    record, now, recovering = case.record, case.now, case.record.recovering
+    if recovering is None:
+        return None
+    if recovering.begun_at:
+        turned = recovering.by == "recreate" and record.run.migrate
+        return Recover(by="recreate", reason=record.reason or recovering.reason) if turned else None
+    count = len(of_the_day(record, now))
+    if count >= record.recovery.max_per_day:
+        return Fail(code="RECOVERY_LIMIT", reason=f"{recovering.reason}; it was recovered {count} times within a day")
+    at = eligible_at(record, now, case.policy.recovery)
+    if now >= at:
+        return Recover(by=recovering.by, reason=recovering.reason)
+    if record.run.not_before != at:
+        return Postpone(until=at, reason=recovering.reason)
+    return Rest(until=at, reason=recovering.reason)
 
 
 def _no_machine(case: Case) -> Step | None:
@@ -380,6 +421,7 @@ _RULES: tuple[Callable[[Case], Step | None], ...] = (
     _time_limit,
     _stop_wanted,
     _own_policy,
+    _recovery,
     _no_machine,
     _not_running,
     _not_ready,

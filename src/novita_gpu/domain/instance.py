@@ -146,6 +146,7 @@ class RunKind(StrEnum):
     LAUNCH = "launch"
     START = "start"
     RESTART = "restart"
+    RECOVERY = "recovery"  # brought back after it was taken
     TAKEN_IN = "taken_in"  # ran or came up already when it was taken in: no time limit of ours began it
 
 
@@ -216,6 +217,20 @@ class Run(Value, frozen=True, kw_only=True):
     discard_warned_at: datetime | None = None  # when its deletion for being stopped was told of
 
 
+class Recovering(Value, frozen=True, kw_only=True):
+    """Its machine was taken and is to come back: by the cloud's migration, or as a new machine.
+
+    `begun_at` is None while it waits for its time. `former` is kept until the new machine answers.
+    """
+
+    lost_at: datetime
+    reason: str
+    by: Literal["migrate", "recreate"]
+    begun_at: datetime | None = None
+    former: Machine | None = None
+    former_seen: Seen | None = None
+
+
 class Failure(Value, frozen=True, kw_only=True):
     code: str
     message: str
@@ -251,6 +266,8 @@ class Record(Value, frozen=True, kw_only=True):
     reason: str | None = None
     bill: Bill = Bill()
     saving: Saving = Saving()
+    recovering: Recovering | None = None
+    recoveries: tuple[datetime, ...] = ()  # begins of those within a day
     due: datetime | None = None  # when the next pass is due; the alarm is only a copy
     started_at: datetime | None = None
     ready_at: datetime | None = None
@@ -292,6 +309,7 @@ class Record(Value, frozen=True, kw_only=True):
 GONE_STATUS = "removed"
 EXITED_STATUS = "exited"
 RUNNING_STATUS = "running"
+MIGRATING_STATUS = "migrating"
 # On their way up, whoever asked for it.
 COMING_UP_STATUSES = frozenset(
     {"toCreate", "creating", "pulling", "toStart", "starting", "toRestart", "restarting", "toReset", "resetting"}
@@ -327,6 +345,8 @@ def status(record: Record) -> Status:
         return Status.STOPPED if is_down(record) else Status.STOPPING
     if record.failure:
         return Status.FAILED if is_down(record) else Status.STOPPING
+    if record.recovering:
+        return Status.MIGRATING
     if record.run.ready_at:
         return Status.READY
     if record.run.running_at:
@@ -349,4 +369,6 @@ def bills_in_vain(record: Record) -> bool:
 
 def is_moving(record: Record) -> bool:
     """Something is expected to change soon, so the cloud is looked at often."""
+    if record.recovering and not record.recovering.begun_at and record.run.not_before:
+        return False  # it waits for its time, for hours perhaps
     return status(record) not in AT_REST or record.open_attempt is not None

@@ -11,6 +11,7 @@ from novita_gpu.domain.instance import (
     EXITED_STATUS,
     GOING_STATUSES,
     GONE_STATUS,
+    MIGRATING_STATUS,
     RUNNING_STATUS,
     Attempt,
     MutationKind,
@@ -21,8 +22,9 @@ from novita_gpu.domain.instance import (
     Seen,
     Wish,
 )
-from novita_gpu.domain.look import Look, Row
+from novita_gpu.domain.look import Look, MigrationJob, Row
 from novita_gpu.domain.meter import metered
+from novita_gpu.domain.recovery import exit_of, is_announced, lost, migrated_outside, taken_back
 from novita_gpu.domain.value import Value
 
 # Not-found right after create is lag of the cloud's list, not death.
@@ -54,7 +56,7 @@ def learn(record: Record, look: Look | None, settle: timedelta) -> Learned:
     if look.row:
         record, seen = _placed(record, look.row), replace(look.row.seen, at=look.began_at)
         seen = _with_spot(seen, record) if look.from_get else seen
-        return _sighting(record, seen, look.previous_at, certain=look.from_get)
+        return _sighting(record, seen, look, certain=look.from_get)
     if look.not_found:
         return _not_found(record, look.began_at)
     return _absent(record, look) if look.complete else Learned(record=record)
@@ -104,20 +106,36 @@ def _placed(record: Record, row: Row) -> Record:
     return replace(record, machine=replace(machine, offer=offer))
 
 
-def _sighting(record: Record, seen: Seen, previous_at: datetime | None, *, certain: bool) -> Learned:
+def _sighting(record: Record, seen: Seen, look: Look, *, certain: bool) -> Learned:
     """`certain`: from a get. A listing may lag behind, so an exit nobody asked for is not believed from it."""
+    previous_at = look.previous_at
     if seen.status == GONE_STATUS:
         return _gone(record, seen.at, previous_at)
+    notes = _announced(record, seen)
     restarted = _is_asked_to_restart(record) and _began_anew(record, seen)
     believed = certain or _is_believed(record, seen)
     record = replace(record, seen=seen, missing_at=None, bill=metered(record, seen, previous_at))
     if seen.status == RUNNING_STATUS:
-        return Learned(record=_runs(record, seen.at, restarted=restarted) if believed else record)
-    if seen.status == EXITED_STATUS:
-        return _exited(record, seen.at, certain=certain)
-    if seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
+        record = _runs(record, seen.at, restarted=restarted) if believed else record
+    elif seen.status == EXITED_STATUS:
+        learned = _exited(record, seen.at, look.job, certain=certain)
+        return replace(learned, notes=(*notes, *learned.notes))
+    elif seen.status in COMING_UP_STATUSES and record.run.running_at and record.wants is Wish.RUNNING:
         return _comes_up_again(record, seen)
-    return Learned(record=record)
+    return Learned(record=record, notes=notes)
+
+
+def _announced(record: Record, seen: Seen) -> tuple[Note, ...]:
+    """That the cloud will take it is told at once, and once for each time that it names."""
+    before = record.seen
+    if record.wants is not Wish.RUNNING or record.failure or not is_announced(seen) or seen.status == EXITED_STATUS:
+        return ()
+    if before and is_announced(before) and before.spot_reclaim_at == seen.spot_reclaim_at:
+        return ()
+    at = seen.spot_reclaim_at
+    left = f", in {max(0.0, (at - seen.at).total_seconds()):.0f} seconds" if at else ""
+    facts = {"secondsLeft": f"{max(0.0, (at - seen.at).total_seconds()):.0f}"} if at else {}
+    return (Note(type=EventType.RECLAIM_NOTIFIED, reason=f"the cloud takes its spot machine{left}", facts=facts),)
 
 
 def _with_spot(seen: Seen, record: Record) -> Seen:
@@ -143,7 +161,8 @@ def _is_believed(record: Record, seen: Seen) -> bool:
     sent = record.mutation
     if sent and sent.kind is MutationKind.DELETE and not sent.refused:
         return False
-    return record.run.kind not in {RunKind.START, RunKind.RESTART} or _began_anew(record, seen)
+    is_again = record.run.kind in {RunKind.START, RunKind.RESTART} or record.run.migrate
+    return not is_again or _began_anew(record, seen)
 
 
 def _runs(record: Record, at: datetime, *, restarted: bool) -> Record:
@@ -158,25 +177,39 @@ def _runs(record: Record, at: datetime, *, restarted: bool) -> Record:
     return replace(record, run=run, started_at=at, ready_at=None, stopped_at=None)
 
 
-def _exited(record: Record, at: datetime, *, certain: bool) -> Learned:
+def _exited(record: Record, at: datetime, job: MigrationJob | None, *, certain: bool) -> Learned:
     if record.wants is not Wish.RUNNING or record.failure:
         return Learned(record=replace(record, stopped_at=record.stopped_at or at))
-    if record.run.running_at is None or not certain:
+    if not certain:
         return Learned(record=record)
-    seen = record.seen
-    detail = f": {seen.error_state} {seen.error_message}".rstrip() if seen and seen.error_state else ""
-    reason = f"it exited in the cloud without being asked to{detail}"
+    if record.run.running_at is None:
+        return Learned(record=_migration_failed(record, job))
+    exit_ = exit_of(record, at, job)
+    if exit_.kind == "waits":
+        return Learned(record=record)
+    if exit_.kind == "lost" and record.recovery.on_reclaim != "none":
+        return Learned(record=lost(record, at, exit_.reason))
+    reason = f"{exit_.reason}; recovery is off for it" if exit_.kind == "lost" else exit_.reason
     record = replace(record, wants=Wish.STOPPED, stopped_at=at, reason=reason)
     return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
+
+
+def _migration_failed(record: Record, job: MigrationJob | None) -> Record:
+    """Of a recovery by migration: it goes on by a new machine."""
+    recovering = record.recovering
+    if recovering is None or not record.run.migrate or job is None or not job.has_failed:
+        return record
+    reason = f"its migration failed: {job.error or job.state}"
+    return replace(record, recovering=replace(recovering, by="recreate"), reason=reason)
 
 
 def _comes_up_again(record: Record, seen: Seen) -> Learned:
     reason = f"the cloud shows it as {seen.status}"
     run = Run(kind=RunKind.RESTART, asked_at=seen.at, sent_at=seen.at)
-    return Learned(
-        record=replace(record, run=run, reason=reason),
-        notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),),
-    )
+    after = replace(record, run=run, reason=reason)
+    if seen.status == MIGRATING_STATUS and record.recovery.on_reclaim != "none":
+        after = migrated_outside(record, seen.at, reason)
+    return Learned(record=after, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
 
 
 def _not_found(record: Record, at: datetime) -> Learned:
@@ -209,6 +242,8 @@ def _gone(record: Record, at: datetime, previous_at: datetime | None = None) -> 
         mutation=None,
         bill=metered(record, Seen(at=at, status=GONE_STATUS), previous_at),
     )
+    if record.recovering:
+        return _gone_in_recovery(record, attempt, at, ours=ours)
     if record.wants is Wish.DELETED:
         return Learned(record=replace(record, deleted_at=at))
     if not ours:
@@ -222,3 +257,21 @@ def _gone(record: Record, at: datetime, previous_at: datetime | None = None) -> 
         return Learned(record=replace(record, stopped_at=at))
     stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
     return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
+
+
+def _gone_in_recovery(record: Record, attempt: Attempt, at: datetime, *, ours: bool) -> Learned:
+    """What was taken, or its replacement, went. While one is wanted another is tried; else the former one is back."""
+    recovering = record.recovering
+    assert recovering
+    if record.wants is not Wish.RUNNING or record.failure:
+        if recovering.former:
+            return Learned(record=taken_back(record))
+        closed = at if record.wants is Wish.DELETED else None
+        return Learned(record=replace(record, deleted_at=closed, stopped_at=record.stopped_at or at, recovering=None))
+    record = replace(record, recovering=replace(recovering, by="recreate"))
+    if ours:
+        stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
+        return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
+    record = record.with_attempt(replace(attempt, vanished_at=at))
+    reason = "its machine was removed in the cloud"
+    return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))

@@ -41,6 +41,8 @@ def reserved(record: Record) -> int:
     if record.machine:
         full = full_rate(record)
         total += full.total if wanted or not is_down(record) else full.disk if record.machine.ran else 0
+    if record.recovering and record.recovering.former:
+        total += disk
     if not attempt and not record.machine and wanted:
         total += compute_rate(record.dearest) + disk
     return total

@@ -26,6 +26,22 @@ class Row(Value, frozen=True, kw_only=True):
     created_at: datetime | None = None
 
 
+class MigrationJob(Value, frozen=True, kw_only=True):
+    """The newest job that moves the machine, of this run."""
+
+    id: str
+    state: str
+    error: str = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in {"pulling", "running"}
+
+    @property
+    def has_failed(self) -> bool:
+        return self.state in {"fail", "break"}
+
+
 class SweepMark(Value, frozen=True, kw_only=True):
     """What is known of the last listings. `trusted`: absence in it may be believed."""
 
@@ -54,4 +70,5 @@ class Look(Value, frozen=True, kw_only=True):
     marked: tuple[Row, ...] = ()
     not_found: bool = False
     from_get: bool = False
+    job: MigrationJob | None = None  # read with a get that shows it exited unasked
     previous_at: datetime | None = None  # begin of the complete listing before this one

@@ -116,10 +116,13 @@ def is_named(product: Product, spec: Spec) -> bool:
     return product.id == spec.product_id if spec.product_id else product.name == spec.product_name
 
 
-def rank(spec: Spec, market: Market, now: datetime, *, tried: Iterable[Attempt] = ()) -> Ranking:
+def rank(
+    spec: Spec, market: Market, now: datetime, *, tried: Iterable[Attempt] = (), taken_in: str | None = None
+) -> Ranking:
     """Offers by the caller's region order, then price of the wanted billing mode, then memory, CPU and ids.
 
-    Offers remembered as empty come last: the memory may be wrong, and a refused create costs nothing.
+    Offers remembered as empty come last: the memory may be wrong, and a refused create costs nothing. After them comes
+    the cluster in which its machine was taken (`taken_in`).
     """
     named = _distinct((p for p in market.products if is_named(p, spec)), spec.billing_mode)
     refused = {_place(a.offer): a for a in tried if a.refusal in _FINAL}
@@ -135,7 +138,7 @@ def rank(spec: Spec, market: Market, now: datetime, *, tried: Iterable[Attempt] 
                 offers.setdefault(_place(one), one)  # a cluster that is named by its id and by its region's name
     remembered = {key: until for key, until in market.empty_until.items() if until > now}
     return Ranking(
-        offers=tuple(sorted(offers.values(), key=lambda offer: empty_key(offer) in remembered)),
+        offers=tuple(sorted(offers.values(), key=lambda o: (o.cluster_id == taken_in, empty_key(o) in remembered))),
         passed_over=tuple(passed),
         empty_until={key: remembered[key] for key in map(empty_key, offers.values()) if key in remembered},
     )

@@ -57,12 +57,13 @@ class Standing(StrEnum):
     OWN = "own"
     AWAITED = "awaited"  # of the attempt that is open
     TWIN = "twin"  # late: of an attempt that was given up, or beside the machine that the attempt made
+    FORMER = "former"  # made room for a replacement and is kept until that answers
     LEFTOVER = "leftover"  # its former machine, whose removal was wished for here
     ORPHAN = "orphan"  # its former machine, which went by itself and is back
 
 
 # A record that stands so to a machine sees to it. An orphan has nobody.
-CLAIMS = frozenset({Standing.OWN, Standing.AWAITED, Standing.TWIN, Standing.LEFTOVER})
+CLAIMS = frozenset({Standing.OWN, Standing.FORMER, Standing.AWAITED, Standing.TWIN, Standing.LEFTOVER})
 
 
 def standing(record: Record, row: Row) -> Standing | None:
@@ -72,6 +73,9 @@ def standing(record: Record, row: Row) -> Standing | None:
         return None
     if record.machine and record.machine.id == row.id:
         return Standing.OWN
+    former = record.recovering and record.recovering.former
+    if former and former.id == row.id and not record.deleted_at:
+        return Standing.FORMER
     if attempt.state is AttemptState.OPEN:
         return Standing.AWAITED
     if attempt.state is AttemptState.RELEASED:

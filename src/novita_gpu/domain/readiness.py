@@ -47,7 +47,8 @@ def probed(record: Record, results: Sequence[EndpointHealth], at: datetime) -> L
     readiness = Readiness(state="probing", checked_at=at, tries=before.tries + 1, endpoints=tuple(results))
     if all(r.healthy for r in results):
         run = replace(run, readiness=replace(readiness, state="ready"), ready_at=at)
-        return Learned(record=replace(record, run=run, ready_at=at, reason=None))
+        told = _recovered(record, at)
+        return Learned(record=replace(record, run=run, ready_at=at, reason=None, recovering=None), notes=told)
     if before.state != "failed" and (run.running_at is None or at < run.running_at + record.health_check.max_wait):
         return Learned(record=replace(record, run=replace(run, readiness=readiness)))
     failed = replace(record, run=replace(run, readiness=replace(readiness, state="failed")))
@@ -56,3 +57,13 @@ def probed(record: Record, results: Sequence[EndpointHealth], at: datetime) -> L
     minutes = record.health_check.max_wait.total_seconds() / 60
     reason = f"no answer from every endpoint within {minutes:g} minutes"
     return Learned(record=replace(failed, reason=reason), notes=(Note(type=EventType.READINESS_FAILED, reason=reason),))
+
+
+def _recovered(record: Record, at: datetime) -> tuple[Note, ...]:
+    """A recovery is over when what it brought back answers. Its former machine is left over from here on."""
+    recovering = record.recovering
+    if recovering is None or recovering.begun_at is None:
+        return ()
+    lost_s = (at - recovering.lost_at).total_seconds()
+    facts = {"secondsLost": f"{lost_s:.0f}", "by": recovering.by, "region": record.offer.region if record.offer else ""}
+    return (Note(type=EventType.RECOVERED, reason=f"back after {lost_s:.0f} seconds by {recovering.by}", facts=facts),)

@@ -93,6 +93,7 @@ class Recovery(Value, frozen=True, kw_only=True):
     max_per_day: int = 3
     allow_on_demand: bool = False
     save_image: bool = False
+    when_unsure: Literal["recover", "leave"] = "recover"  # a spot machine that exited without any sign
 
 
 class OnStartCapacity(StrEnum):

@@ -1,6 +1,7 @@
 """What one pass may do: a closed union. Each step says why."""
 
 from datetime import datetime
+from typing import Literal
 
 from novita_gpu.domain.idle import Rule
 from novita_gpu.domain.instance import Attempt, CloudId, MutationKind
@@ -101,6 +102,26 @@ class Probe(Value, frozen=True, kw_only=True):
     reason: str
 
 
+class Postpone(Value, frozen=True, kw_only=True):
+    """Its recovery waits for its time, and says until when."""
+
+    until: datetime
+    reason: str
+
+
+class Recover(Value, frozen=True, kw_only=True):
+    """Bring it back: by the cloud's migration, or by a new machine."""
+
+    by: Literal["migrate", "recreate"]
+    reason: str
+
+
+class TakeBack(Value, frozen=True, kw_only=True):
+    """No replacement came and none is wanted: its former machine is its machine again."""
+
+    reason: str
+
+
 class Fail(Value, frozen=True, kw_only=True):
     """It cannot be had as asked: bring down what runs for it and say why."""
 
@@ -117,10 +138,13 @@ Step = (
     | Launch
     | Change
     | Idle
-    | Probe
-    | Fail
     | Measure
     | Warn
     | WarnDiscard
     | Discard
+    | Postpone
+    | Recover
+    | TakeBack
+    | Probe
+    | Fail
 )

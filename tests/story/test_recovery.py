@@ -1,0 +1,308 @@
+"""Spot machines that are taken, on a clock turned by hand: seen at once, brought back once, given up in clear words."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.cloud.simulator.faults import Fault
+from novita_gpu.contract import PatchInstance, WishBody
+from novita_gpu.contract.requests import AutoStopRequest, RecoveryRequest
+from novita_gpu.domain.events import Event, EventType
+from novita_gpu.domain.instance import Record, Status, Wish, status
+from novita_gpu.domain.spec import BillingMode
+from tests.valkey import new_prefix
+from tests.world import CALLER, NAME, World
+
+SPOT_S = 10
+NEVER = AutoStopRequest(enabled=False)
+
+
+async def spot(world: World, **recovery: Any) -> Record:
+    """A spot machine that is ready and has run for more than the hour in which none is taken."""
+    await world.create(billing_mode=BillingMode.SPOT, recovery=RecoveryRequest(**recovery), auto_stop=NEVER)
+    await world.until(Status.READY)
+    await world.passes(minutes=61)
+    return await world.record()
+
+
+def machine_of(record: Record) -> str:
+    assert record.machine
+    return record.machine.id
+
+
+def reclaim(world: World, record: Record, notice_s: float = 0.0) -> None:
+    world.simulator.control.post("reclaim", instanceId=machine_of(record), noticeSeconds=notice_s)
+
+
+async def of_type(world: World, type_: EventType) -> list[Event]:
+    return [event for event in await world.events() if event.type is type_]
+
+
+async def told(world: World) -> list[str]:
+    return [event.type.value for event in await world.events()]
+
+
+async def test_a_notice_is_told_of_at_once_with_the_time_left(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        began = world.now()
+        reclaim(world, record, 3600)
+        await world.passes(minutes=1)
+        (notice,) = await of_type(world, EventType.RECLAIM_NOTIFIED)
+        assert notice.at - began <= timedelta(seconds=SPOT_S + 2)
+        assert 3585 <= int(notice.facts["secondsLeft"]) <= 3600
+        assert status(await world.record()) is Status.READY
+        await world.passes(minutes=30)
+        assert len(await of_type(world, EventType.RECLAIM_NOTIFIED)) == 1
+
+
+async def test_what_was_taken_is_migrated_at_once_and_says_what_was_lost(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        reclaim(world, record)
+        world.turn(5.0)
+        taken = world.now()
+        back = await world.until(Status.READY)
+        assert machine_of(back) == machine_of(record)
+        (asked,) = world.received("migrate")
+        assert asked["at"] - taken.timestamp() <= SPOT_S + 2
+        (recovered,) = await of_type(world, EventType.RECOVERED)
+        assert recovered.facts["by"] == "migrate"
+        assert 0 < int(recovered.facts["secondsLost"]) < 60
+        assert (back.name, back.id, back.recovering) == (record.name, record.id, None)
+        assert "instance.migrating" in await told(world)
+        assert world.audit()["everCreated"] == 1
+
+
+async def test_what_cannot_be_migrated_comes_back_as_a_new_machine_elsewhere(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        assert record.machine
+        world.simulator.faults.lay([insufficient("migrate")])
+        reclaim(world, record)
+        back = await recovered(world)
+        assert back.machine
+        assert back.machine.id != record.machine.id
+        assert back.machine.offer.cluster_id != record.machine.offer.cluster_id
+        await world.passes(minutes=2)
+        assert [machine["id"] for machine in world.audit()["alive"]] == [back.machine.id]
+        assert world.audit()["everCreated"] == 2
+        assert (await of_type(world, EventType.RECOVERED))[0].facts["by"] == "recreate"
+
+
+async def test_the_old_machine_is_kept_until_the_new_one_answers(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate")
+        world.simulator.control.post("health", health="502")
+        reclaim(world, record)
+        await world.passes(minutes=3)
+        alive = {machine["id"] for machine in world.audit()["alive"]}
+        assert machine_of(record) in alive
+        assert len(alive) == 2
+        assert world.received("delete") == []
+        world.simulator.control.post("health", health="ok")
+        back = await recovered(world)
+        await world.passes(minutes=2)
+        assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(back)]
+
+
+@pytest.mark.parametrize("trouble", ["job fails", "job fails at once", "hangs", "empty body"])
+async def test_a_migration_that_goes_wrong_ends_in_a_new_machine_and_only_one(valkey_url: str, trouble: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        if trouble == "job fails":
+            world.simulator.control.post("jobs", times=1)
+        elif trouble == "job fails at once":
+            world.simulator.core.timing = replace(world.simulator.core.timing, migrating_s=0.0, job_pulling_s=0.0)
+            world.simulator.control.post("jobs", times=1)
+        elif trouble == "hangs":
+            world.simulator.core.timing = replace(world.simulator.core.timing, migrating_s=7200.0)
+        reclaim(world, record)
+        for _ in range(6):
+            await world.passes(minutes=8)
+            if (await world.record()).recovering is None:
+                break
+        back = await world.until(Status.READY)
+        await world.passes(minutes=10)
+        by = (await of_type(world, EventType.RECOVERED))[-1].facts["by"]
+        assert by == ("migrate" if trouble == "empty body" else "recreate")
+        assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(back)]
+
+
+async def test_n23_an_old_failure_does_not_speak_for_a_newer_success(valkey_url: str) -> None:
+    """The cloud's list holds a failed migration of before; the new one succeeds."""
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        world.simulator.control.post("jobs", times=1)
+        reclaim(world, record)
+        first = await recovered(world)
+        assert machine_of(first) != machine_of(record)
+        await world.passes(minutes=120)
+        reclaim(world, await world.record())
+        await world.passes(minutes=40)
+        back = await world.until(Status.READY)
+        assert machine_of(back) == machine_of(first)
+        assert [e.facts["by"] for e in await of_type(world, EventType.RECOVERED)] == ["recreate", "migrate"]
+
+
+async def test_n21_what_a_person_stopped_is_never_recovered(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await spot(world)
+        await world.stop()
+        await world.until(Status.STOPPED)
+        await world.passes(minutes=180)
+        assert status(await world.record()) is Status.STOPPED
+        assert world.received("migrate") == []
+        assert await of_type(world, EventType.RECOVERED) == []
+
+
+async def test_n21_what_auto_stop_stopped_is_never_recovered(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create(billing_mode=BillingMode.SPOT)
+        await world.until(Status.READY)
+        await world.passes(minutes=180)
+        assert status(await world.record()) is Status.STOPPED
+        assert world.received("migrate") == []
+
+
+async def test_n21_an_on_demand_machine_that_somebody_stopped_in_the_console_is_left(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create(auto_stop=NEVER)
+        record = await world.until(Status.READY)
+        world.simulator.control.post("console", action="stop", instanceId=machine_of(record))
+        stopped = await world.until(Status.STOPPED)
+        assert stopped.wants is Wish.STOPPED
+        assert len(await of_type(world, EventType.CHANGED_OUTSIDE)) == 1
+        await world.passes(minutes=60)
+        assert world.received("migrate") == []
+
+
+async def test_a_spot_machine_that_exits_without_a_sign_is_taken_for_reclaimed(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        world.simulator.control.post("console", action="stop", instanceId=machine_of(record))
+        await recovered(world)
+        assert len(world.received("migrate")) == 1
+
+
+async def test_within_an_hour_or_with_an_error_it_is_the_end_of_its_own_work(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await world.create(billing_mode=BillingMode.SPOT, auto_stop=NEVER)
+        record = await world.until(Status.READY)
+        await world.passes(minutes=30)
+        world.simulator.control.post("console", action="stop", instanceId=machine_of(record))
+        stopped = await world.until(Status.STOPPED)
+        assert "within the hour" in (stopped.reason or "")
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        world.simulator.control.post("crash", instanceId=machine_of(record), state="oom", message="out of memory")
+        stopped = await world.until(Status.STOPPED)
+        assert "out of memory" in (stopped.reason or "")
+        assert world.received("migrate") == []
+
+
+async def test_with_recovery_off_it_is_stopped_and_says_so(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="none")
+        reclaim(world, record)
+        stopped = await world.until(Status.STOPPED)
+        assert "recovery is off" in (stopped.reason or "")
+
+
+async def test_n22_a_region_that_takes_it_again_and_again_ends_in_failed_and_bills_nothing(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await spot(world)
+        for _ in range(200):
+            record = await world.record()
+            if status(record) is Status.FAILED:
+                break
+            if status(record) is Status.READY:
+                reclaim(world, record)
+            await world.passes(minutes=5)
+        record = await world.record()
+        assert status(record) is Status.FAILED
+        assert record.failure
+        assert record.failure.code == "RECOVERY_LIMIT"
+        assert "3 times within a day" in record.failure.message
+        assert len(await of_type(world, EventType.RECOVERED)) == 3
+        begun = [e.at for e in await of_type(world, EventType.RECOVERED)]
+        assert begun[1] - begun[0] >= timedelta(minutes=29)
+        assert begun[2] - begun[1] >= timedelta(minutes=59)
+        assert all(machine["status"] == "exited" for machine in world.audit()["alive"])
+
+
+async def test_while_it_waits_for_its_time_it_says_until_when_and_is_not_looked_at_more_often(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        reclaim(world, record)
+        again = await recovered(world)
+        reclaim(world, again)
+        await world.passes(minutes=2)
+        waits = await world.record()
+        assert status(waits) is Status.MIGRATING
+        assert "brought back at" in (waits.reason or "")
+        before = len(world.received("list"))
+        await world.passes(minutes=10)
+        assert len(world.received("list")) - before <= 61
+        assert status(await world.record()) is Status.MIGRATING
+
+
+@pytest.mark.parametrize("wish", ["stop", "delete"])
+@pytest.mark.parametrize("minutes", [0.1, 0.3, 0.6, 1.0, 3.0])
+async def test_a_wish_in_the_midst_of_a_recovery_leaves_one_machine_or_none(
+    valkey_url: str, wish: str, minutes: float
+) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate")
+        world.simulator.control.post("health", health="502")
+        reclaim(world, record)
+        await world.passes(minutes=minutes)
+        if wish == "stop":
+            await world.process.commands.stop(NAME, WishBody(), CALLER)
+            await world.until(Status.STOPPED)
+        else:
+            await world.delete()
+            await world.until(Status.DELETED)
+        await world.passes(minutes=10)
+        alive = world.audit()["alive"]
+        assert len(alive) == (1 if wish == "stop" else 0), alive
+        assert all(machine["status"] == "exited" for machine in alive)
+
+
+async def test_the_clouds_own_migration_and_ours_at_the_same_moment_make_one_machine(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        world.simulator.core.set_auto_migrate(machine_of(record), True, world.now().timestamp())
+        reclaim(world, record)
+        await recovered(world)
+        await world.passes(minutes=5)
+        assert len(world.audit()["alive"]) == 1
+
+
+async def test_its_policy_can_be_changed_while_it_waits(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        reclaim(world, record)
+        reclaim(world, await recovered(world))
+        await world.passes(minutes=2)
+        change = PatchInstance(recovery=RecoveryRequest(max_per_day=0))
+        await world.process.commands.patch(NAME, change, CALLER)
+        failed = await world.until(Status.FAILED)
+        assert failed.failure
+        assert failed.failure.code == "RECOVERY_LIMIT"
+
+
+def insufficient(op: str) -> Any:
+    return Fault(kind="insufficient", op=op, times=0)
+
+
+async def recovered(world: World) -> Record:
+    """The record once it is ready again after what has just happened to it."""
+    before = len(await of_type(world, EventType.RECOVERED))
+    for _ in range(60):
+        await world.passes(minutes=0.5)
+        if len(await of_type(world, EventType.RECOVERED)) > before:
+            return await world.record()
+    raise AssertionError((await world.record(), await told(world)))
