@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.prove.rig import rig
 from tests.prove.run import Share
 from tests.prove.schedule import Schedule, read, written
-from tests.prove.search import by_chance
+from tests.prove.search import of_seed
 from tests.prove.shrink import shrink
 from tests.prove.tally import Tally
 
@@ -36,7 +36,7 @@ def main() -> int:
     words.add_argument("--replay", type=Path)
     given = words.parse_args()
     if given.replay or given.seed is not None:
-        schedule = read(given.replay.read_bytes()) if given.replay else by_chance(given.seed)
+        schedule = read(given.replay.read_bytes()) if given.replay else of_seed(given.seed)
         return asyncio.run(replay(schedule))
     began = time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:

@@ -14,7 +14,8 @@ from novita_gpu.cloud import simulator as sim
 from novita_gpu.cloud.simulator.refusals import Refused
 from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
-from novita_gpu.domain.instance import CloudId, InstanceId, Status, is_moving, status
+from novita_gpu.domain.instance import CloudId, InstanceId, Record, Status, is_moving, status
+from novita_gpu.domain.instance import Wish as Wanted
 from novita_gpu.domain.learn import YOUNG
 from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import compute_rate
@@ -37,6 +38,7 @@ PATIENCE_S = 15 * 60.0
 DEAREST = 67_000
 # A schedule that needs more operations goes round in circles.
 MOST_STEPS = 20_000
+UP = frozenset({Status.RUNNING, Status.READY})
 # A person asks again this long after a request that was not answered.
 ASKS_AGAIN_S = 1.0
 
@@ -80,7 +82,7 @@ class Exploration:
         self._marked_at = 0.0
         twins = makes_twins(schedule)
         most = None if twins or schedule.outside else self.limits.max_burn
-        self.watch = Watch(self.simulator, self.outside.records.load, twins, most)
+        self.watch = Watch(self.simulator, self.outside.records.load, twins, most, at_once=2 if schedule.spot else 1)
         self._people = Life("people")
         self._replicas: list[Replica] = []
         self._births: list[float] = [self._began] * schedule.replicas
@@ -133,7 +135,9 @@ class Exploration:
     def _calm_down(self) -> None:
         """Faults off: what has stopped goes on, who is gone comes back."""
         self._is_calm = True
-        if self.schedule.outside:  # nobody here knows of it before the usual look, and no young machine is missed
+        if any(
+            what.act != "reclaim" for what in self.schedule.outside
+        ):  # nobody here knows of it before the usual look, and no young machine is missed
             self._seen_at = self.now() + (YOUNG + RESTING + MOVING).total_seconds()
         self.out.clear()
         self.elsewhere_until = 0.0
@@ -145,11 +149,18 @@ class Exploration:
     def _is_at_rest(self) -> bool:
         if self._births or self.now() < self._seen_at or self.simulator.next_at() is not None:
             return False
-        if any(is_moving(record) or record.missing_at for record in self.watch.records.values()):
+        if any(is_moving(r) or r.missing_at or is_waiting(r) for r in self.watch.records.values()):
+            return False
+        if any(map(self._is_unnoticed, self.watch.records.values())):
             return False
         if self.schedule.idle_minutes and any(status(r) is Status.READY for r in self.watch.records.values()):
             return False
         return not set(self.watch.unknown()) - self.clones
+
+    def _is_unnoticed(self, record: Record) -> bool:
+        """Its machine has exited, and the record does not know yet."""
+        machine = self.simulator.core.machines.get(record.machine.id) if record.machine else None
+        return machine is not None and machine.status == "exited" and status(record) in UP
 
     async def _one_more_round(self) -> None:
         """A ring for everybody and a fresh look must find nothing to do."""
@@ -330,10 +341,13 @@ class Exploration:
         record = next((r for r in self.watch.records.values() if r.name == what.name and r.machine), None)
         if record is None or record.machine is None:
             return
-        self.answers.meddled.add(record.id)
+        if what.act != "reclaim":
+            self.answers.meddled.add(record.id)
         try:
             if what.act == "clone":
                 self._clone(record.machine.id)
+            elif what.act == "reclaim":
+                self.simulator.control.post("reclaim", instanceId=record.machine.id, noticeSeconds=0)
             elif what.act == "crash":
                 self.simulator.control.post("crash", instanceId=record.machine.id, state="oom", message="out of memory")
             else:
@@ -362,6 +376,11 @@ class Exploration:
         for replica in tuple(self._replicas):
             await self.turns.kill(replica.life)
         await self.turns.kill(self._people)
+
+
+def is_waiting(record: Record) -> bool:
+    """For its recovery, or for its former machine to go."""
+    return status(record) is Status.MIGRATING or (record.recovering is not None and record.wants is Wanted.RUNNING)
 
 
 def makes_twins(schedule: Schedule) -> bool:

@@ -10,7 +10,7 @@ from novita_gpu.api.once import first_or_again
 from novita_gpu.api.problems import Answered, answered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.contract import CreateInstance, Outcome, PatchInstance, StartInstance, WishBody, answer_of
-from novita_gpu.contract.requests import AutoStopRequest, PortRequest
+from novita_gpu.contract.requests import AutoStopRequest, PortRequest, RecoveryRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
 from novita_gpu.control.journal import Journal
@@ -21,6 +21,8 @@ from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.recovery import RecoveryPolicy
+from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store import Store
 from novita_gpu.store.base import Claim
 from novita_gpu.store.deliveries import Deliveries
@@ -34,14 +36,18 @@ from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
 from novita_gpu.store.wire import Wire
 from tests.prove.doorbell import Job
-from tests.prove.schedule import Wish
+from tests.prove.schedule import Schedule, Wish
 from tests.prove.seams import BellSeam, CloudSeam, DoorSeam, Gate, Scene, StoreSeam, Straight
 from tests.prove.turns import Life
 
 DEPLOYMENT = "dep1"
 MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
 MUTATION_TIMEOUT = timedelta(seconds=5)
-POLICY = Policy(settle=timedelta(seconds=4), launch_timeout=timedelta(minutes=3))
+POLICY = Policy(
+    settle=timedelta(seconds=4),
+    launch_timeout=timedelta(minutes=3),
+    recovery=RecoveryPolicy(pause=timedelta(minutes=1)),
+)
 REGIONS = ("AS-SGP-02", "CN-HK-01")
 RECEIVER = "https://receiver.example/hook"
 
@@ -161,7 +167,7 @@ class Replica:
             await commands.patch(name, PatchInstance(webhook_url=f"{RECEIVER}/{int(wish.at)}"), caller)
             return Answered(status=200, body=b"{}", headers={})
         acts: dict[str, Callable[[], Awaitable[Outcome]]] = {
-            "create": lambda: commands.create(order(name, self._scene.schedule.idle_minutes), caller),
+            "create": lambda: commands.create(ordered(name, self._scene.schedule), caller),
             "start": lambda: commands.start(name, StartInstance(), caller),
             "stop": lambda: commands.stop(name, WishBody(), caller),
             "restart": lambda: commands.restart(name, WishBody(), caller),
@@ -172,13 +178,16 @@ class Replica:
         return Answered(status=status, body=body, headers={}, kept=outcome.kept)
 
 
-def order(name: str, idle_minutes: int = 0) -> CreateInstance:
+def ordered(name: str, schedule: Schedule) -> CreateInstance:
+    minutes, spot = schedule.idle_minutes, schedule.spot
     return CreateInstance(
         name=name,
         product_name="RTX 4090 24GB",
         image_url="ubuntu:22.04",
         ports=(PortRequest(port=80, type="http"),),
-        auto_stop=AutoStopRequest(idle_minutes=idle_minutes) if idle_minutes else None,
+        billing_mode=BillingMode.SPOT if spot else BillingMode.ON_DEMAND,
+        auto_stop=AutoStopRequest(idle_minutes=minutes) if minutes else None,
+        recovery=RecoveryRequest(on_reclaim=spot) if spot else None,
     )
 
 

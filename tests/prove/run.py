@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.prove.explore import Outcome
 from tests.prove.rig import Rig
 from tests.prove.schedule import Schedule
-from tests.prove.search import LIVES, PAIRED, Span, by_chance
+from tests.prove.search import LIVES, PAIRED, Span, of_seed
 from tests.prove.tally import Tally
 
 
@@ -45,7 +45,7 @@ class Share:
         for seed in seeds[self._turn :: self._of]:
             if not goes_on():
                 return
-            await self.run(by_chance(seed))
+            await self.run(of_seed(seed))
 
     async def _seconds(self, first: Schedule) -> AsyncIterator[Schedule]:
         """The life goes another way after the first trouble: what can be met in it is seen there."""

@@ -51,12 +51,12 @@ class Wish(Value, frozen=True, kw_only=True):
 class Outside(Value, frozen=True, kw_only=True):
     """Something that happens in the cloud without us: to the instance's machine, or to the next one created (`stick`).
 
-    `clone`: somebody makes a machine with the same environment. `elsewhere`: for `seconds` it is another account's
-    cloud that answers, and it is empty.
+    `reclaim`: the cloud takes a spot machine. `clone`: somebody makes a machine with the same environment.
+    `elsewhere`: for `seconds` it is another account's cloud that answers, and it is empty.
     """
 
     at: float
-    act: Literal["start", "stop", "delete", "crash", "stick", "clone", "elsewhere"]
+    act: Literal["start", "stop", "delete", "crash", "stick", "clone", "elsewhere", "reclaim"]
     name: str = "a"
     seconds: float = 0.0
 
@@ -76,6 +76,7 @@ class Schedule(Value, frozen=True, kw_only=True):
 
     `room`: the operator's limit lets so many machines of the dearest offer run at once; 0 is no limit.
     `idle_minutes`: after so long without a heartbeat each instance is stopped; 0 is longer than any schedule.
+    `spot`: all are spot machines, brought back in that way.
     """
 
     wishes: tuple[Wish, ...]
@@ -85,6 +86,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     order: int = 0
     room: int = 0
     idle_minutes: int = 0
+    spot: Literal["", "migrate", "recreate"] = ""
 
     @property
     def size(self) -> int:
@@ -96,6 +98,7 @@ class Schedule(Value, frozen=True, kw_only=True):
             + bool(self.order)
             + bool(self.room)
             + bool(self.idle_minutes)
+            + bool(self.spot)
         )
 
     def with_hazards(self, *hazards: Hazard) -> "Schedule":

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from msgspec.structs import replace
+
 from tests.prove.explore import Outcome
 from tests.prove.schedule import Hazard, Outside, Schedule, Trouble, Verb, Wish
 
 T = Trouble
+TOUCHED = (Wish(at=1, verb="create"), Wish(at=30, verb="touch"))
 LIVES: dict[str, Schedule] = {
     "create": Schedule(wishes=(Wish(at=1, verb="create", key="k1"),)),
     "stop": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="stop", key="k1"))),
@@ -18,9 +21,11 @@ LIVES: dict[str, Schedule] = {
     ),
     "restart": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="restart", key="k1"))),
     "delete": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="delete", key="k1"))),
+    "migrate": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim"),), spot="migrate"),
+    "recreate": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim"),), spot="recreate"),
     "idle": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="touch")), idle_minutes=1),
 }
-PAIRED = ("create", "delete")
+PAIRED = ("create", "delete", "migrate", "recreate")
 WRITES = frozenset(
     {"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET", "ZREM"}
 )
@@ -110,6 +115,7 @@ TARGETS: tuple[tuple[str, str], ...] = (
     *(("bell", name) for name in ("ring", "alarm", "look for")),
     ("door", "probe"),
 )
+SPOT_ACTS = ("reclaim", "reclaim", "stop", "delete", "crash")
 ACTS = ("start", "stop", "delete", "crash", "stick", "clone")
 
 
@@ -126,6 +132,22 @@ def by_chance(seed: int) -> Schedule:
         room=chance.choice((0, 0, 0, 1, 2)),
         idle_minutes=chance.choice((0, 0, 0, 1)),
     )
+
+
+def of_seed(seed: int) -> Schedule:
+    """Every fourth is of spot machines."""
+    return by_chance(seed) if seed % 4 else on_spot(seed)
+
+
+def on_spot(seed: int) -> Schedule:
+    """The schedule of that seed with spot machines that are taken."""
+    chance, schedule = Random(-1 - seed), by_chance(seed)  # noqa: S311 - the same schedule at each run
+    names = sorted({wish.name for wish in schedule.wishes})
+    taken = tuple(
+        Outside(at=chance.uniform(10, 90), act=chance.choice(SPOT_ACTS), name=chance.choice(names))
+        for _ in range(chance.randint(1, 3))
+    )
+    return replace(schedule, outside=(*schedule.outside, *taken), spot=chance.choice(("migrate", "recreate")))
 
 
 def _wishes(chance: Random, names: str) -> Iterator[Wish]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Listing
 from novita_gpu.cloud.novita import Novita
+from novita_gpu.control import reconcile
 from novita_gpu.control.launch import CAUSE, Launcher
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -23,6 +24,7 @@ from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import reserved
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.offers import Ranking
+from novita_gpu.domain.orphans import Standing, standing
 from novita_gpu.domain.steps import Close, Rest, Step
 from novita_gpu.store import looks, records
 from novita_gpu.store.base import Change, Stale
@@ -349,3 +351,30 @@ async def test_an_idle_machine_whose_alarm_is_the_only_thing_that_wakes_it(
     lost = Hazard(trouble=Trouble.LOST, nth=0, op="alarm", times=50)
     faults = await search(rig, [LIVES["idle"].with_hazards(lost)])
     assert "not at rest" in faults
+
+
+async def test_a_former_machine_that_is_forgotten_once_its_replacement_answers(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """N9"""
+
+    def unowned(record: Record, row: Row) -> Standing | None:
+        found = standing(record, row)
+        return None if found is Standing.LEFTOVER else found
+
+    monkeypatch.setattr(decide, "standing", unowned)
+    faults = await search(rig, [LIVES["recreate"]])
+    assert any(fault.startswith("leaked") for fault in faults)
+
+
+async def test_a_replacement_bought_anew_after_each_crash(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt of a recovery is forgotten when its machine is set aside."""
+    begin = reconcile.begun
+
+    def anew(record: Record, by: Any, now: datetime, operation: str) -> Record:
+        after = begin(record, by, now, operation)
+        return replace(after, attempts=after.attempts[:0]) if by == "recreate" else after
+
+    monkeypatch.setattr(reconcile, "begun", anew)
+    faults = await search(rig, [LIVES["recreate"]])
+    assert faults

@@ -14,10 +14,11 @@ S = Status
 # Where a status may go. `failed` and `stopped` are left by a start or a delete only, `deleted` never.
 MOVES: dict[Status | None, frozenset[Status]] = {
     None: frozenset({S.CREATING}),
+    S.MIGRATING: frozenset({S.READY, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
     S.CREATING: frozenset({S.RUNNING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
     S.STARTING: frozenset({S.RUNNING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
-    S.RUNNING: frozenset({S.READY, S.STARTING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
-    S.READY: frozenset({S.STARTING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
+    S.RUNNING: frozenset({S.MIGRATING, S.READY, S.STARTING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
+    S.READY: frozenset({S.MIGRATING, S.STARTING, S.STOPPING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED}),
     S.STOPPING: frozenset({S.STOPPED, S.FAILED, S.STARTING, S.CREATING, S.DELETING, S.DELETED}),
     S.STOPPED: frozenset({S.STARTING, S.CREATING, S.STOPPING, S.DELETING, S.DELETED}),
     S.FAILED: frozenset({S.STARTING, S.CREATING, S.STOPPING, S.DELETING, S.DELETED}),
@@ -36,6 +37,7 @@ class Watch:
     load: Callable[[InstanceId], Awaitable[Record | None]]
     twins: bool
     most: int | None = None
+    at_once: int = 1  # a replacement is made before its former machine goes
     faults: list[str] = field(default_factory=list[str])
     records: dict[InstanceId, Record] = field(default_factory=dict[InstanceId, Record])
     statuses: dict[InstanceId, list[Status]] = field(default_factory=dict[InstanceId, list[Status]])
@@ -84,7 +86,7 @@ class Watch:
             self._check_burn(self.most)
         if not self.twins:
             most = max(self.simulator.core.census.alive_at_once.values(), default=0)
-            if most > 1 and not any("at once" in fault for fault in self.faults):
+            if most > self.at_once and not any("at once" in fault for fault in self.faults):
                 self.faults.append(f"{most} machines of one instance at once")
 
     def _check_burn(self, most: int) -> None:
