@@ -201,6 +201,18 @@ def test_idle_by_its_gpu_it_is_told_of_and_stopped_on_a_reading_of_that_moment()
     assert due_now(failed, SILENT, at(1262) + READ_EVERY) == "measure"
 
 
+@pytest.mark.parametrize("seconds_before", [1, 45, 119])
+def test_a_stop_never_rests_on_a_reading_from_before_its_moment(seconds_before: int) -> None:
+    """Readings fall out of step with the deadline where one of them moved it."""
+    read_at = 1262 - seconds_before
+    record = reading(under(Activity.GPU), with_points(None, points(60, read_at - 60), at(read_at)))
+    told = Warned(due=at(1262), at=at(1142), stops_at=at(1262))
+    warned = replace(record, run=replace(record.run, warned=told))
+    assert due_now(warned, SILENT, at(1262)) is None
+    assert next_at(warned, SILENT, at(1262), POLICY) == at(read_at) + READ_EVERY
+    assert due_now(warned, SILENT, at(read_at) + READ_EVERY) == "measure"
+
+
 def test_a_short_span_is_told_of_at_its_half() -> None:
     due = stop_due(under(Activity.HEARTBEAT, idle=timedelta(minutes=1)), SILENT)
     assert due

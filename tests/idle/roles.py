@@ -93,7 +93,7 @@ def _training(idle: int) -> Callable[[Random, int], Minutes]:
         found: Minutes = []
         while len(found) < minutes:
             found += [Use(wanted=True, gpu=90.0)] * chance.randint(5, 40)
-            found += [Use(wanted=True)] * chance.randint(1, max(1, idle - 5))
+            found += [Use(wanted=True)] * chance.randint(1, idle - 1)
         return [*found, Use(wanted=True, gpu=90.0)]
 
     return of

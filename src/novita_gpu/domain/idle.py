@@ -108,7 +108,16 @@ def due_now(record: Record, heard: Heard, now: datetime, policy: IdlePolicy = DE
     warned = record.run.warned
     if warned is None or warned.due != due.at:
         return "warn"
-    return "stop" if now >= warned.stops_at else None
+    if now < warned.stops_at or (due.rule == "idle" and not _is_read_since(record, warned.stops_at)):
+        return None  # the next reading tells
+    return "stop"
+
+
+def _is_read_since(record: Record, at: datetime) -> bool:
+    """A stop follows a reading of that moment: what an older one does not show may be work that has begun since."""
+    if record.auto_stop.activity is Activity.HEARTBEAT:
+        return True
+    return record.run.gpu is not None and record.run.gpu.read_at >= at
 
 
 def notice(due: StopDue, warn: timedelta) -> timedelta:
