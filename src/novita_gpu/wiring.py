@@ -39,6 +39,7 @@ from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
+from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
@@ -285,6 +286,15 @@ async def _built(
             planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
             costs=costs,
             idle_check=idle_check,
+            recoveries=Recoveries(
+                store=store,
+                cloud=cloud,
+                bell=work,
+                look=look,
+                policy=_policy(settings).recovery,
+                default=_defaults(settings).recovery,
+                now=utc_now,
+            ),
             explainer=Explainer(store, listening, _policy(settings), utc_now),
             store=store,
             cloud=cloud,

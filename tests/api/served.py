@@ -35,6 +35,7 @@ from novita_gpu.control.journal import Journal
 from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
+from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.decide import Policy
@@ -262,6 +263,15 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "planner": Planner(orders, costs, store.view, defaults, UNLIMITED, now),
             "costs": costs,
             "idle_check": idle_check,
+            "recoveries": Recoveries(
+                store=store,
+                cloud=cloud,
+                bell=bell,
+                look=look,
+                policy=policy.recovery,
+                default=defaults.recovery,
+                now=now,
+            ),
             "explainer": Explainer(store, listening, policy, now),
             "idle": idle,
             "store": store,

@@ -12,7 +12,9 @@ from novita_gpu.contract.requests import AutoStopRequest, RecoveryRequest
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import Record, Status, Wish, status
 from novita_gpu.domain.spec import BillingMode
+from tests.plane import Service
 from tests.valkey import new_prefix
+from tests.webhooks.receiver import Receiver
 from tests.world import CALLER, NAME, World
 
 SPOT_S = 10
@@ -306,3 +308,51 @@ async def recovered(world: World) -> Record:
         if len(await of_type(world, EventType.RECOVERED)) > before:
             return await world.record()
     raise AssertionError((await world.record(), await told(world)))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_without_spot_anywhere_it_comes_back_on_demand_only_where_that_is_allowed(
+    valkey_url: str, allowed: bool
+) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate", allow_on_demand=allowed)
+        without_spot(world)
+        reclaim(world, record)
+        if not allowed:
+            failed = await world.until(Status.FAILED)
+            assert failed.failure
+            assert failed.failure.code == "NO_OFFER"
+            assert world.audit()["everCreated"] == 1
+            return
+        back = await recovered(world)
+        assert back.machine
+        assert back.machine.offer.billing_mode is BillingMode.ON_DEMAND
+        assert any("comes back on demand" in (e.reason or "") for e in await of_type(world, EventType.OFFER_REFUSED))
+
+
+def without_spot(world: World) -> None:
+    """Every product is sold on demand alone."""
+    core = world.simulator.core
+    for product in list(core.shelf.products.values()):
+        core.shelf.products[product.id] = replace(product, billing=("onDemand",))
+
+
+async def test_its_webhook_is_told_what_was_lost(service: Service, receiver: Receiver) -> None:
+    trainer = await service.ready(billingMode="spot", webhookUrl=receiver.url, recovery={"onReclaim": "recreate"})
+    service.cloud.control.post("reclaim", instanceId=trainer["novitaInstanceId"], noticeSeconds=0)
+    told: dict[str, Any] = {}
+    while "instance.recovered" not in told:
+        await receiver.arrived.acquire()
+        told = {body["type"]: body["data"] for body in receiver.bodies}
+    facts = told["instance.recovered"]["facts"]
+    assert (facts["by"], int(facts["secondsLost"]) < 60) == ("recreate", True)
+    assert told["instance.migrating"]["reason"] == "the cloud took its spot machine"
+    back = await service.instance()
+    assert back["novitaInstanceId"] != trainer["novitaInstanceId"]
+    assert (back["id"], back["webhookUrl"], back["createdAt"]) == (
+        trainer["id"],
+        trainer["webhookUrl"],
+        trainer["createdAt"],
+    )
+    status_ = (await service.get("/instances/migration/status")).json
+    assert [one["instanceId"] for one in status_["last"]] == [trainer["id"]]

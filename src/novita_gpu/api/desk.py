@@ -21,6 +21,7 @@ from novita_gpu.control.explain import Explainer
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.plan import Planner
+from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
@@ -43,6 +44,7 @@ class Parts:
     planner: Planner
     idle_check: IdleCheck
     explainer: Explainer
+    recoveries: Recoveries
     costs: Costs
     store: Store
     cloud: Cloud

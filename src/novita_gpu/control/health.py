@@ -105,7 +105,7 @@ class Health:
             novita_api=cloud,
             job_queue=queue,
             cache="up",
-            migration_service="disabled",
+            migration_service=queue,
             auto_stop=auto_stop,
             redis=store,
         )

@@ -27,6 +27,7 @@ from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import price_text
 from novita_gpu.domain.offers import EMPTY_FIRST, EMPTY_FORGIVEN, EMPTY_LONGEST, Ranking, empty_key, rank
+from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store import Store
 from novita_gpu.store.base import OverLimit
 
@@ -68,6 +69,8 @@ class Launcher:
                 ranking = await self._offers(record)
                 if ranking.offers:
                     return await self._attempt(before, learned, ranking)
+            if _may_go_on_demand(record):
+                return await self._write(before, _on_demand(learned, ranking))
             gone = failed(record, "NO_OFFER", f"no offer: {ranking.summary()}", self._now())
             return await self._write(before, replace(learned, record=gone))
         except CloudError as error:
@@ -78,11 +81,12 @@ class Launcher:
 
     async def _offers(self, record: Record) -> Ranking:
         """What would be tried now, in order, at prices that are not old. Raises the cloud's errors."""
-        market = await self._catalogue.market(record.spec.billing_mode)
+        spec = replace(record.spec, billing_mode=BillingMode.ON_DEMAND) if record.run.on_demand else record.spec
+        market = await self._catalogue.market(spec.billing_mode)
         tried = [a for a in record.attempts if a.intent_at >= record.run.asked_at]
         former = record.recovering and record.recovering.former
         taken_in = former.offer.cluster_id if former else None
-        return rank(record.spec, market, self._now(), tried=tried, taken_in=taken_in)
+        return rank(spec, market, self._now(), tried=tried, taken_in=taken_in)
 
     async def _attempt(self, before: Record, learned: Learned, ranking: Ranking) -> Record:
         """The first offer. Its intent is stored if the operator's limits have room for it."""
@@ -159,6 +163,19 @@ async def remember_empty(store: Store, offer: Offer, at: datetime) -> None:
     """For all replicas: there is no GPU for such an offer now."""
     key = empty_key(offer)
     await store.facts.remember_empty(key, at, first=EMPTY_FIRST, longest=EMPTY_LONGEST, forgiven=EMPTY_FORGIVEN)
+
+
+def _may_go_on_demand(record: Record) -> bool:
+    return record.recovering is not None and record.recovery.allow_on_demand and not record.run.on_demand
+
+
+def _on_demand(learned: Learned, ranking: Ranking) -> Learned:
+    """Its recovery goes on without spot, and says why."""
+    record = learned.record
+    reason = f"no spot machine is sold: {ranking.summary()}; it comes back on demand"
+    after = replace(record, run=replace(record.run, on_demand=True), reason=reason)
+    note = Note(type=EventType.OFFER_REFUSED, reason=reason)
+    return Learned(record=after, notes=(*learned.notes, note))
 
 
 def _told(ranking: Ranking) -> str:

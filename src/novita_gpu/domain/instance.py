@@ -207,6 +207,7 @@ class Run(Value, frozen=True, kw_only=True):
     running_at: datetime | None = None
     ready_at: datetime | None = None
     migrate: bool = False  # the start goes by migration: its GPU was given away
+    on_demand: bool = False  # no region sells it as spot, and its recovery may go on without
     refusals: int = 0  # answers so far that ask for a pause before the next try
     no_room: bool = False  # a limit has no room for it: nothing is reserved for it until there is
     not_before: datetime | None = None  # end of that pause

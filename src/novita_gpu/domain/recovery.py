@@ -172,12 +172,14 @@ def _was_taken(other: Record, now: datetime) -> bool:
 
 def look_every(records: Collection[Record], now: datetime, *, spot: timedelta, moving: timedelta) -> timedelta | None:
     """How often the cloud is looked at for the sake of spot machines; None: no spot machine is meant to run."""
-    running = [r for r in records if _is_spot(r) and r.wants is Wish.RUNNING and not r.failure and not r.deleted_at]
+    running = [record for record in records if is_meant_as_spot(record)]
     if not running:
         return None
     doomed = any(r.seen and is_announced(r.seen) and not r.recovering for r in running)
     return min(spot, moving) if doomed or any(is_alarmed(r, records, now) for r in running) else spot
 
 
-def _is_spot(record: Record) -> bool:
-    return record.machine is not None and record.machine.offer.billing_mode is BillingMode.SPOT
+def is_meant_as_spot(record: Record) -> bool:
+    """Its spot machine is meant to run."""
+    is_spot = record.machine is not None and record.machine.offer.billing_mode is BillingMode.SPOT
+    return is_spot and record.wants is Wish.RUNNING and not record.failure and not record.deleted_at

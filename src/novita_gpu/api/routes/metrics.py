@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Request, get
@@ -16,6 +16,7 @@ from novita_gpu.api.desk import desk_of
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.contract import HealthView
 from novita_gpu.domain.instance import Record, Status, status
+from novita_gpu.domain.recovery import of_the_day
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,7 +25,7 @@ class Figures(Collector):
     """All of one answer. The names of labels are fixed: none grows with ids or paths."""
 
     def __init__(self, health: HealthView, records: Iterable[Record]) -> None:
-        self._health, self._records = health, records
+        self._health, self._records = health, list(records)
 
     def collect(self) -> Iterator[Metric]:
         counts = Counter(status(record) for record in self._records if not record.deleted_at)
@@ -40,7 +41,15 @@ class Figures(Collector):
                 text = "End of the last listing of the cloud."
                 at = datetime.fromisoformat(sync.last_sync).timestamp()
                 yield GaugeMetricFamily("novita_gpu_last_listing_timestamp_seconds", text, at)
+        text = "Instances whose machine was taken, on their way back or waiting for their time."
+        yield GaugeMetricFamily("novita_gpu_recovering", text, counts[Status.MIGRATING])
+        text = "Recoveries begun, of living instances, as far as their limit of a day counts them."
+        yield GaugeMetricFamily("novita_gpu_recoveries_of_a_day", text, self._recoveries())
         yield from self._auto_stop()
+
+    def _recoveries(self) -> int:
+        now = datetime.now(UTC)
+        return sum(len(of_the_day(record, now)) for record in self._records if not record.deleted_at)
 
     def _auto_stop(self) -> Iterator[Metric]:
         told = self._health.auto_stop
