@@ -21,6 +21,8 @@ from tests.world import CALLER, Process, World, order
 
 LENGTH: dict[Happening, int] = {"metrics out": 180, "cloud out": 60, "restart": 1, "outage": 45, "jump": 60}
 CHECK_MINUTES = 5
+# People do not keep step with the clock of the cloud's figures, nor with ours.
+STEP_S = (35.0, 85.0)
 FAULTS: dict[Happening, Fault] = {
     "metrics out": Fault(kind="500", op="metrics", times=0),
     "cloud out": Fault(kind="503", op="*", times=0),
@@ -32,11 +34,12 @@ class Fleet:
 
     def __init__(self, world: World, seed: int, days: int) -> None:
         chance = Random(seed)  # noqa: S311 - the same days at each run
-        self._world, self._minutes = world, days * 24 * 60
+        self._world, self._minutes, self._chance = world, days * 24 * 60, chance
         self._members = fleet(chance, days)
         self._truth = {member.name: Truth(member) for member in self._members}
         self._happens = dict(_happenings(chance, self._minutes))
         self._down_until = 0
+        self._step = timedelta(minutes=1)
         self._loaded: dict[str, float] = {}
         self._owed: set[str] = set()  # whose heartbeat has not been answered
         self.spells: list[Spell] = []
@@ -47,6 +50,7 @@ class Fleet:
             await self._world.process.commands.create(order(member.name, auto_stop=member.auto_stop), CALLER)
         minute = 0
         while minute < self._minutes:
+            self._step = timedelta(seconds=self._chance.uniform(*STEP_S))
             minute += await self._happen(minute)
             for member in self._members:
                 await self._use(member, minute)
@@ -86,14 +90,14 @@ class Fleet:
                 for armed in [armed for armed in waiting if armed.fault is FAULTS[what]]:
                     waiting.remove(armed)
         if self._is_down(minute):
-            world.turn(60)
+            world.turn(self._step.total_seconds())
             if minute + 1 == self._down_until:
                 world.process = Process(world, world.blade)
             return
         if minute % CHECK_MINUTES == 0:
             await world.process.store.view.load()
             await world.process.idle_check.run()
-        await world.passes(minutes=1)
+        await world.passes(minutes=self._step.total_seconds() / 60)
 
     def _is_down(self, minute: int) -> bool:
         return minute < self._down_until
@@ -107,7 +111,7 @@ class Fleet:
         if is_up and record.machine:
             self._load(record, use.gpu, HELD_MEMORY if member.role == "idle server" else 20.0)
             if use.gpu:
-                truth.busy.append((now, now + timedelta(minutes=1)))
+                truth.busy.append((now, now + self._step))
         if use.beats:
             truth.beats.append(now)
             self._owed.add(member.name)

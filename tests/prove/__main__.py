@@ -1,8 +1,8 @@
 """`make prove`: the whole search, on all cores. Exit 1 if a promise was broken.
 
-Every single cut and bad answer, on one replica and on two, every pair, then schedules by chance for `--minutes`.
+Every single cut and bad answer, on one replica and on two, pairs, then schedules by chance for `--minutes`.
 
-python -m tests.prove [--minutes N] [--processes N] [--from SEED]
+python -m tests.prove [--minutes N] [--processes N] [--from SEED] [--every-pair]
 python -m tests.prove --replay FILE      one schedule with its trace
 python -m tests.prove --seed N           the schedule of one seed with its trace
 """
@@ -34,6 +34,7 @@ def main() -> int:
     words.add_argument("--from", dest="first", type=int, default=0, metavar="SEED")
     words.add_argument("--seed", type=int)
     words.add_argument("--replay", type=Path)
+    words.add_argument("--every-pair", action="store_true")
     given = words.parse_args()
     if given.replay or given.seed is not None:
         schedule = read(given.replay.read_bytes()) if given.replay else of_seed(given.seed)
@@ -41,25 +42,26 @@ def main() -> int:
     began = time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
         shares = [
-            pool.submit(explore, turn, given.processes, given.minutes, given.first) for turn in range(given.processes)
+            pool.submit(explore, turn, given.processes, given.minutes, given.first, every_pair=given.every_pair)
+            for turn in range(given.processes)
         ]
         whole = Tally.of(share.result() for share in shares)
     _say("\n".join(whole.lines(time.monotonic() - began)))
     return asyncio.run(keep(whole)) if whole.broken else 0
 
 
-def explore(turn: int, of: int, minutes: float, first: int) -> Tally:
+def explore(turn: int, of: int, minutes: float, first: int, *, every_pair: bool = False) -> Tally:
     """One process's share."""
-    return asyncio.run(_explore(turn, of, minutes, first))
+    return asyncio.run(_explore(turn, of, minutes, first, every_pair=every_pair))
 
 
-async def _explore(turn: int, of: int, minutes: float, first: int) -> Tally:
+async def _explore(turn: int, of: int, minutes: float, first: int, *, every_pair: bool) -> Tally:
     told = _Progress(turn)
     with rig() as own:
         share = Share(own, turn, of, told)
         await share.singles()
         await share.singles(replicas=2)
-        await share.pairs()
+        await share.pairs(every=every_pair)
         until = time.monotonic() + minutes * 60
         await share.by_chance(range(first, MOST_SEEDS), lambda: time.monotonic() < until)
     return share.tally

@@ -31,15 +31,17 @@ class Share:
                 if number % self._of == self._turn:
                     await self.run(spoiled)
 
-    async def pairs(self) -> None:
-        """For create and delete: every bad answer with a kill at each operation after it, and the other way round."""
-        for life in PAIRED:
+    async def pairs(self, *, every: bool = False) -> None:
+        """Bad answers with a kill at each operation after them, and the other way round: as many as `PAIRED` says."""
+        for life, of in PAIRED.items():
+            step = 1 if every else of
             span = await self._span(LIVES[life])
             firsts = (*span.spoiled(), *span.killed(after=-1))
             for number, first in enumerate(firsts):
                 if number % self._of == self._turn:
-                    async for second in self._seconds(first):
-                        await self.run(second)
+                    async for at, second in self._seconds(first):
+                        if (number + at) % step == 0:
+                            await self.run(second)
 
     async def by_chance(self, seeds: range, goes_on: Callable[[], bool] = lambda: True) -> None:
         for seed in seeds[self._turn :: self._of]:
@@ -47,12 +49,12 @@ class Share:
                 return
             await self.run(of_seed(seed))
 
-    async def _seconds(self, first: Schedule) -> AsyncIterator[Schedule]:
+    async def _seconds(self, first: Schedule) -> AsyncIterator[tuple[int, Schedule]]:
         """The life goes another way after the first trouble: what can be met in it is seen there."""
         span, at = await self._span(first), first.hazards[0].nth
         is_kill = first.hazards[0].trouble == "kill"
-        for second in span.spoiled(after=at) if is_kill else span.killed(after=at):
-            yield second
+        for numbered in enumerate(span.spoiled(after=at) if is_kill else span.killed(after=at)):
+            yield numbered
 
     async def _span(self, schedule: Schedule) -> Span:
         return Span.of(schedule, await self._rig.run(schedule))

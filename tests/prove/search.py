@@ -25,7 +25,8 @@ LIVES: dict[str, Schedule] = {
     "recreate": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim"),), spot="recreate"),
     "idle": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="touch")), idle_minutes=1),
 }
-PAIRED = ("create", "delete", "migrate", "recreate")
+# Of so many pairs of a cut and a bad answer one is explored; all with `--every-pair`, which takes most of an hour.
+PAIRED = {"create": 1, "delete": 1, "migrate": 8, "recreate": 8}
 WRITES = frozenset(
     {"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET", "ZREM"}
 )
