@@ -288,3 +288,51 @@ TRIGGERED: dict[str, Any] = {
 
 def stale(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "stale": True, "fault": FAULT}
+
+
+WAITING: dict[str, Any] = {
+    "instanceId": "ins_1",
+    "name": "trainer-1",
+    "status": "migrating",
+    "stage": "waiting",
+    "reason": "the cloud took its spot machine",
+    "by": "migrate",
+    "lostAt": "2026-01-31T12:00:00.000Z",
+    "nextAt": "2026-01-31T12:30:00.000Z",
+    "recoveriesToday": 1,
+    "maxPerDay": 3,
+}
+BACK: dict[str, Any] = {
+    "instanceId": "ins_2",
+    "at": "2026-01-31T12:00:00.000Z",
+    "secondsLost": 42,
+    "by": "recreate",
+    "region": "CN-HK-01",
+}
+RECOVERY: dict[str, Any] = {
+    "onReclaim": "migrate",
+    "maxPerDay": 3,
+    "minIntervalMinutes": 30.0,
+    "spotInstances": 2,
+    "recovering": [WAITING],
+    "last": [BACK],
+}
+RECOVERED: dict[str, Any] = {"dryRun": False, "results": [WAITING], "message": "1 are being brought back."}
+FAILED_MIGRATIONS: dict[str, Any] = {
+    "dryRun": True,
+    "totalChecked": 2,
+    "results": [
+        {
+            "jobId": "10wi9visv0rqt57w",
+            "type": "instanceMigrate",
+            "state": "fail",
+            "instanceId": "ins_1",
+            "name": "trainer-1",
+            "status": "migrating",
+            "newest": True,
+            "outcome": "due",
+            "reason": "it is meant to run and has exited",
+        }
+    ],
+    "message": "1 failed migrations are of our machines.",
+}

@@ -9,19 +9,23 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle
+from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle, recovery
 from novita_gpu.client.answers import Answer
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
+from novita_gpu.contract import recovery as taken
 from tests.client.bodies import (
     COSTS,
     DISCARDED,
     EXPLAINED,
+    FAILED_MIGRATIONS,
     FAULT,
     ONE_TEMPLATE,
     PLAN,
     PRODUCTS,
+    RECOVERED,
+    RECOVERY,
     REFUSED,
     REGIONS,
     STATS,
@@ -72,6 +76,12 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (told.RegionChoiceView, idle.RegionChoice),
     (told.WaitingView, idle.Waiting),
     (told.ExplainView, idle.Explanation),
+    (taken.RecoveringView, recovery.Recovering),
+    (taken.RecoveredView, recovery.Recovered),
+    (taken.RecoveryStatus, recovery.RecoveryStatus),
+    (taken.RecoveryReport, recovery.RecoveryReport),
+    (taken.FailedMigration, recovery.FailedMigration),
+    (taken.FailedReport, recovery.FailedMigrations),
 ]
 
 
@@ -95,6 +105,9 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.explain("trainer-1"), "GET /api/instances/trainer-1/explain", EXPLAINED, {}),
     (lambda c: c.auto_stop_stats(), "GET /api/instances/auto-stop/stats", STATS, {}),
     (lambda c: c.auto_stop_trigger(), "POST /api/instances/auto-stop/trigger", TRIGGERED, {}),
+    (lambda c: c.migration_status(), "GET /api/instances/migration/status", RECOVERY, {}),
+    (lambda c: c.migration_trigger(), "POST /api/instances/migration/trigger", RECOVERED, {}),
+    (lambda c: c.migration_check_failed(), "POST /api/instances/migration/check-failed", FAILED_MIGRATIONS, {}),
     (lambda c: c.costs(), "GET /api/costs", COSTS, {}),
     (
         lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
@@ -251,3 +264,16 @@ async def test_what_can_be_no_template_is_not_asked_for(template_id: str) -> Non
         with pytest.raises(WrongUsage):
             await client.template(template_id)
     assert plane.seen == []
+
+
+async def test_what_is_being_brought_back_has_its_times_and_stage() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/instances/migration/status", Said(body=RECOVERY))
+        plane.tell("POST /api/instances/migration/check-failed", Said(body=FAILED_MIGRATIONS))
+        status = await client.migration_status()
+        failed = await client.migration_check_failed(dry_run=True)
+    (waits,), (back,) = status.recovering, status.last
+    assert (waits.stage, waits.next_at, waits.begun_at) == ("waiting", LATER, None)
+    assert (back.seconds_lost, back.at) == (42, NOON)
+    assert [(one.newest, one.outcome, one.error) for one in failed.results] == [(True, "due", None)]
+    assert plane.seen[1].body == {"dryRun": True}

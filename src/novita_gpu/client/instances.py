@@ -32,6 +32,7 @@ from novita_gpu.client.options import (
     to_query,
     to_wire,
 )
+from novita_gpu.client.recovery import FailedMigrations, RecoveryReport, RecoveryStatus
 from novita_gpu.client.transport import Call, Transport, part
 
 A = TypeVar("A", bound=Answer)
@@ -260,16 +261,16 @@ class InstanceCalls:
         """Compare with the cloud now: what came, changed and went, and what bills for nobody."""
         return await self._transport.answer(self._post(f"{INSTANCES}/sync", to_wire(options)), Synced)
 
-    async def migration_status(self) -> dict[str, Any]:
-        return await self._document(f"{INSTANCES}/migration/status")
+    async def migration_status(self) -> RecoveryStatus:
+        """What is being brought back, and what came back last."""
+        return await self._get(f"{INSTANCES}/migration/status", RecoveryStatus)
 
-    async def migration_trigger(self, *, dry_run: bool = False) -> dict[str, Any]:
+    async def migration_trigger(self, *, dry_run: bool = False) -> RecoveryReport:
         """Look after reclaimed spot machines now."""
-        return await self._transport.document(
-            self._post(f"{INSTANCES}/migration/trigger", to_wire({"dry_run": dry_run}))
-        )
+        call = self._post(f"{INSTANCES}/migration/trigger", to_wire({"dry_run": dry_run}))
+        return await self._transport.answer(call, RecoveryReport)
 
-    async def migration_check_failed(self, *, dry_run: bool = False) -> dict[str, Any]:
-        return await self._transport.document(
-            self._post(f"{INSTANCES}/migration/check-failed", to_wire({"dry_run": dry_run}))
-        )
+    async def migration_check_failed(self, *, dry_run: bool = False) -> FailedMigrations:
+        """Find migrations of our machines that failed, whoever began them."""
+        call = self._post(f"{INSTANCES}/migration/check-failed", to_wire({"dry_run": dry_run}))
+        return await self._transport.answer(call, FailedMigrations)
