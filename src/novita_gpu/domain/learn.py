@@ -24,7 +24,7 @@ from novita_gpu.domain.instance import (
 )
 from novita_gpu.domain.look import Look, MigrationJob, Row
 from novita_gpu.domain.meter import metered
-from novita_gpu.domain.recovery import exit_of, is_announced, lost, migrated_outside, taken_back
+from novita_gpu.domain.recovery import exit_of, is_announced, lost, migrated_outside, taken_back, without_recovery
 from novita_gpu.domain.value import Value
 
 # Not-found right after create is lag of the cloud's list, not death.
@@ -190,8 +190,8 @@ def _exited(record: Record, at: datetime, job: MigrationJob | None, *, certain: 
     if exit_.kind == "lost" and record.recovery.on_reclaim != "none":
         return Learned(record=lost(record, at, exit_.reason))
     reason = f"{exit_.reason}; recovery is off for it" if exit_.kind == "lost" else exit_.reason
-    record = replace(record, wants=Wish.STOPPED, stopped_at=at, reason=reason)
-    return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
+    stopped = replace(without_recovery(record, Wish.STOPPED), wants=Wish.STOPPED, stopped_at=at, reason=reason)
+    return Learned(record=stopped, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
 
 
 def _migration_failed(record: Record, job: MigrationJob | None) -> Record:
