@@ -265,3 +265,14 @@ async def test_two_replicas_that_check_at_once_tell_of_one_stop(scene: Scene) ->
         await scene.passes()
     told = [event for event in await scene.events() if event is EventType.AUTO_STOP_WARNING]
     assert len(told) == 1
+
+
+async def test_a_clock_that_jumped_ahead_and_back_switches_nothing_off(scene: Scene) -> None:
+    mark = Listening(scene.store, lambda: scene.now)
+    await mark.mark()
+    scene.now += timedelta(days=365)
+    await mark.mark()
+    scene.now -= timedelta(days=365)
+    back = scene.now
+    await mark.mark()
+    assert await mark.since() == back

@@ -130,6 +130,21 @@ async def test_a_lifetime_ends_it_though_its_metrics_cannot_be_read_and_it_is_in
         assert (told.facts["rule"], "maxLifetimeMinutes" in told.facts["toKeepIt"]) == ("lifetime", True)
 
 
+@pytest.mark.parametrize("activity", [Activity.GPU, Activity.ANY])
+async def test_a_lifetime_ends_what_nobody_uses_and_whose_metrics_cannot_be_read(
+    valkey_url: str, activity: Activity
+) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await ready(world, activity=activity, max_lifetime_minutes=60)
+        world.simulator.control.post("faults", kind="502", op="metrics", times=0)
+        await world.passes(minutes=58)
+        assert status(await world.record()) is Status.READY
+        await world.passes(minutes=4)
+        assert status(await world.record()) is Status.STOPPED
+        (told,) = await of_type(world, EventType.AUTO_STOP_WARNING)
+        assert told.facts["rule"] == "lifetime"
+
+
 async def test_n13_heartbeats_that_nobody_could_take_stop_nothing(valkey_url: str) -> None:
     """We were down for an hour, and its client's heartbeats went nowhere; it is heard again within five minutes."""
     async with World(valkey_url, new_prefix()) as world:

@@ -356,3 +356,79 @@ async def test_its_webhook_is_told_what_was_lost(service: Service, receiver: Rec
     )
     status_ = (await service.get("/instances/migration/status")).json
     assert [one["instanceId"] for one in status_["last"]] == [trainer["id"]]
+
+
+async def waiting(world: World, **recovery: Any) -> Record:
+    """Taken for the second time of a day: it waits half an hour."""
+    reclaim(world, await spot(world, **recovery))
+    reclaim(world, await recovered(world))
+    await world.passes(minutes=2)
+    record = await world.record()
+    assert status(record) is Status.MIGRATING
+    return record
+
+
+@pytest.mark.parametrize("way", ["migrate", "recreate"])
+async def test_what_comes_back_by_itself_while_it_waits_is_taken_as_it_is(valkey_url: str, way: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await waiting(world, on_reclaim=way)
+        before = world.audit()["everCreated"]
+        world.simulator.control.post("console", action="migrate", instanceId=machine_of(record))
+        back = await world.until(Status.READY)
+        await world.passes(minutes=60)
+        assert machine_of(back) == machine_of(record)
+        assert world.audit()["everCreated"] == before
+        assert status(await world.record()) is Status.READY
+
+
+async def test_a_recovery_that_is_switched_off_while_it_waits_is_given_up(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        await waiting(world)
+        change = PatchInstance(recovery=RecoveryRequest(on_reclaim="none"))
+        await world.process.commands.patch(NAME, change, CALLER)
+        failed = await world.until(Status.FAILED)
+        assert failed.failure
+        assert failed.failure.code == "RECOVERY_OFF"
+
+
+async def test_a_replacement_that_is_taken_before_it_answers_does_not_cost_the_first_machine(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        first = await spot(world, on_reclaim="recreate")
+        world.simulator.control.post("health", health="502")
+        reclaim(world, first)
+        await world.passes(minutes=3)
+        replacement = await world.record()
+        assert machine_of(replacement) != machine_of(first)
+        reclaim(world, replacement)
+        await world.passes(minutes=3)
+        alive = {machine["id"] for machine in world.audit()["alive"]}
+        assert machine_of(first) in alive
+        world.simulator.control.post("health", health="ok")
+        await world.passes(minutes=40)
+        back = await world.until(Status.READY)
+        await world.passes(minutes=3)
+        assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(back)]
+
+
+async def test_without_capacity_for_spot_it_goes_on_demand_where_that_is_allowed(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate", allow_on_demand=True)
+        fault = Fault(kind="insufficient", op="create", times=0, match={"billingMode": "spot"})
+        world.simulator.faults.lay([fault])
+        reclaim(world, record)
+        back = await recovered(world)
+        assert back.machine
+        assert back.machine.offer.billing_mode is BillingMode.ON_DEMAND
+
+
+async def test_while_its_jobs_cannot_be_read_it_is_judged_without_them_after_ten_minutes(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        world.simulator.control.post("faults", kind="502", op="jobs", times=0)
+        reclaim(world, record)
+        await world.passes(minutes=9)
+        assert status(await world.record()) is Status.READY
+        await world.passes(minutes=6)
+        assert (await world.record()).recovering is None
+        assert status(await world.record()) is Status.READY
+        assert len(await of_type(world, EventType.RECOVERED)) == 1

@@ -10,7 +10,7 @@ from novita_gpu.domain.activity import LOOKED_AT, Heard, Sign, State, signs, ver
 from novita_gpu.domain.advice import may_cost, to_keep, to_keep_stopped
 from novita_gpu.domain.decide import Policy, decide
 from novita_gpu.domain.events import EventType
-from novita_gpu.domain.idle import DISCARD_NOTICE, IdlePolicy, StopDue, discard_due, stop_due, stops_at
+from novita_gpu.domain.idle import DISCARD_NOTICE, IdlePolicy, StopDue, acting_due, discard_due, stop_due, stops_at
 from novita_gpu.domain.instance import Record, Status, Wish, status
 from novita_gpu.domain.learn import learn
 from novita_gpu.domain.steps import Rest
@@ -67,7 +67,8 @@ class Explainer:
 
 def idle_view(record: Record, heard: Heard, now: datetime, policy: IdlePolicy) -> IdleView:
     """When its own policy stops it, by what, and what would change that."""
-    due, says = stop_due(record, heard, policy), signs(record, heard, now)
+    due = acting_due(record, heard, now, policy) or stop_due(record, heard, policy)
+    says = signs(record, heard, now)
     warned = record.run.warned
     is_warned = due is not None and warned is not None and warned.due == due.at
     deletes_at = _deletes_at(record, policy) if status(record) in {Status.STOPPED, Status.FAILED} else None

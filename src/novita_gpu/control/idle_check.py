@@ -115,7 +115,7 @@ class IdleCheck:
         """Raises the store's `Unavailable`."""
         last, now, records = await self.last(), self._now(), self._store.view.all()
         return AutoStopStats(
-            scheduler_running=self.on and late_by(last, now) <= LATE,
+            scheduler_running=self.on and last is not None and late_by(last, now) <= LATE,
             check_interval_minutes=self._every.total_seconds() / 60,
             default_inactivity_threshold_minutes=self._threshold.total_seconds() / 60,
             last_check_at=time_text(last.at) if last else None,

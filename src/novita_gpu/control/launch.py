@@ -83,7 +83,8 @@ class Launcher:
         """What would be tried now, in order, at prices that are not old. Raises the cloud's errors."""
         spec = replace(record.spec, billing_mode=BillingMode.ON_DEMAND) if record.run.on_demand else record.spec
         market = await self._catalogue.market(spec.billing_mode)
-        tried = [a for a in record.attempts if a.intent_at >= record.run.asked_at]
+        since, mode = record.run.asked_at, spec.billing_mode
+        tried = [a for a in record.attempts if a.intent_at >= since and a.offer.billing_mode is mode]
         former = record.recovering and record.recovering.former
         taken_in = former.offer.cluster_id if former else None
         return rank(spec, market, self._now(), tried=tried, taken_in=taken_in)

@@ -63,4 +63,4 @@ class Listening:
         if stored is None:
             return now
         mark = msgspec.json.decode(stored, type=Mark)
-        return mark.since if now - mark.at <= GAP else now
+        return min(mark.since, now) if abs(now - mark.at) <= GAP else now

@@ -79,6 +79,8 @@ UNDER_WAY = frozenset({"pulling", "running"})
 _UPWARD = frozenset({MutationKind.START, MutationKind.MIGRATE})
 # A get that had no answer is tried again after this.
 LOOK_AGAIN = timedelta(seconds=5)
+# What its jobs would tell is waited for so long after it exited; then it is judged without.
+JOBS_WITHIN = timedelta(minutes=10)
 CONTROL = Cause(actor="control")
 
 
@@ -220,7 +222,11 @@ class Reconciler:
             job = await self._job(learned.record, detail)
         except CloudError as error:
             log.info("jobs.failed", error=error.message)
-            return learned, None
+            stopped_at = detail.row.seen.last_stopped_at
+            is_late = stopped_at is not None and began > stopped_at + JOBS_WITHIN
+            if learned.record.run.running_at and not is_late:
+                return learned, None
+            job = None
         look = Look(began_at=began, complete=False, row=detail.row, from_get=True, job=job)
         seen = _joined(learned, learn(learned.record, look, self._policy.settle))
         return replace(seen, record=_connected(seen.record, detail)), look

@@ -14,12 +14,12 @@ from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.idle import (
     DISCARD_NOTICE,
     IdlePolicy,
+    acting_due,
     discard_due,
     due_now,
     minutes,
     next_at,
     notice,
-    stop_due,
 )
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
@@ -188,8 +188,19 @@ def _delete_wanted(case: Case) -> Step | None:
     if record.wants is not Wish.DELETED:
         return None
     if record.machine is None:
-        return _take_back(record) or Close(reason="nothing is left of it in the cloud")
+        left = _left(case)
+        return _take_back(record) or left or Close(reason="nothing is left of it in the cloud")
     return _remove(case, "delete was asked for")
+
+
+def _left(case: Case) -> Rest | None:
+    """A machine that it made is still listed and not going: its removal is under way."""
+    for row in case.look.marked if case.look else ():
+        stands = standing(case.record, row)
+        is_there = row.seen.status not in GOING_STATUSES and not is_past(case.record, row)
+        if stands in {Standing.LEFTOVER, Standing.TWIN} and is_there:
+            return Rest(reason=f"{row.id} is being removed")
+    return None
 
 
 def _remove(case: Case, reason: str) -> Step:
@@ -265,7 +276,7 @@ def _time_limit(case: Case) -> Step | None:
     if is_new:
         return _remove(case, reason)
     if record.recovering and run.migrate:
-        return Recover(by="recreate", reason=reason)
+        return _recreate(record, reason)
     return Fail(code="START_TIMEOUT" if machine else "LAUNCH_TIMEOUT", reason=reason)
 
 
@@ -313,7 +324,7 @@ def _stopped(case: Case) -> Step:
 
 def _own_policy(case: Case) -> Step | None:
     record, heard, policy = case.record, case.heard, case.policy.idle
-    action, due = due_now(record, heard, case.now, policy), stop_due(record, heard, policy)
+    action, due = due_now(record, heard, case.now, policy), acting_due(record, heard, case.now, policy)
     if action == "measure":
         return Measure(reason="is its GPU used?")
     if action is None or due is None:
@@ -331,16 +342,36 @@ def _recovery(case: Case) -> Step | None:
         return None
     if recovering.begun_at:
         turned = recovering.by == "recreate" and record.run.migrate
-        return Recover(by="recreate", reason=record.reason or recovering.reason) if turned else None
+        return _recreate(record, record.reason or recovering.reason) if turned else None
+    if record.recovery.on_reclaim == "none":
+        return Fail(code="RECOVERY_OFF", reason=f"{recovering.reason}; recovery is off for it")
+    if (
+        record.seen
+        and record.seen.status in COMING_UP_STATUSES
+        and now < recovering.lost_at + case.policy.launch_timeout
+    ):
+        return Rest(until=recovering.lost_at + case.policy.launch_timeout, reason="somebody else brings it back")
     count = len(of_the_day(record, now))
     if count >= record.recovery.max_per_day:
         return Fail(code="RECOVERY_LIMIT", reason=f"{recovering.reason}; it was recovered {count} times within a day")
     at = eligible_at(record, now, case.policy.recovery)
+    if now >= at and (recovering.former or record.machine is None or record.recovery.on_reclaim == "recreate"):
+        return _recreate(record, recovering.reason)
     if now >= at:
-        return Recover(by=recovering.by, reason=recovering.reason)
+        return Recover(by="migrate", reason=recovering.reason)
     if record.run.not_before != at:
         return Postpone(until=at, reason=recovering.reason)
     return Rest(until=at, reason=recovering.reason)
+
+
+def _recreate(record: Record, reason: str) -> Step:
+    """A machine that was taken in without a marker of ours could not be told from its replacement."""
+    attempt = next((a for a in record.attempts if record.machine and a.number == record.machine.attempt), None)
+    if attempt and not attempt.marker:
+        return Fail(
+            code="CANNOT_RECREATE", reason=f"{reason}; it bears no marker of ours, so no new one is made for it"
+        )
+    return Recover(by="recreate", reason=reason)
 
 
 def _no_machine(case: Case) -> Step | None:

@@ -53,8 +53,23 @@ def stop_due(record: Record, heard: Heard, policy: IdlePolicy = DEFAULT) -> Stop
 
     Under a policy that looks at the GPU it is when what is known so far would have to be enough.
     """
-    dues = [due for due in (idle_due(record, heard, policy), _lifetime(record)) if due]
-    return min(dues, key=lambda due: due.at, default=None)
+    return next(iter(_dues(record, heard, policy)), None)
+
+
+def acting_due(record: Record, heard: Heard, now: datetime, policy: IdlePolicy = DEFAULT) -> StopDue | None:
+    """The one that is told of or stops it now. Idleness that is not known keeps no lifetime from ending it."""
+    return next((due for due in _dues(record, heard, policy) if _acts(record, due, heard, now, policy)), None)
+
+
+def _dues(record: Record, heard: Heard, policy: IdlePolicy) -> list[StopDue]:
+    return sorted((due for due in (idle_due(record, heard, policy), _lifetime(record)) if due), key=lambda due: due.at)
+
+
+def _acts(record: Record, due: StopDue, heard: Heard, now: datetime, policy: IdlePolicy) -> bool:
+    """It is near, and a lifetime, or idleness on evidence."""
+    if now < told_at(due, policy.warn):
+        return False
+    return due.rule == "lifetime" or verdict(record, heard, max(now, due.at)) is State.IDLE
 
 
 def idle_due(record: Record, heard: Heard, policy: IdlePolicy = DEFAULT) -> StopDue | None:
@@ -98,12 +113,10 @@ def due_now(record: Record, heard: Heard, now: datetime, policy: IdlePolicy = DE
     """What its own policy has to do now: GPU use is read first where it counts; a stop that is near is told of; then
     it is stopped. What could not be read stops nothing, but a lifetime needs no evidence.
     """
-    due, reading_at = stop_due(record, heard, policy), reading_due(record, heard, policy)
+    due, reading_at = acting_due(record, heard, now, policy), reading_due(record, heard, policy)
     if reading_at and now >= reading_at:
         return "measure"
-    if due is None or now < told_at(due, policy.warn):
-        return None
-    if due.rule == "idle" and verdict(record, heard, max(now, due.at)) is not State.IDLE:
+    if due is None:
         return None
     warned = record.run.warned
     if warned is None or warned.due != due.at:
@@ -147,11 +160,9 @@ def reading_due(record: Record, heard: Heard, policy: IdlePolicy) -> datetime | 
 
 def next_at(record: Record, heard: Heard, now: datetime, policy: IdlePolicy) -> datetime | None:
     """When its own policy has something to do next; None while nothing is to come."""
-    due = stop_due(record, heard, policy)
-    if due is None:
-        return None
-    times = (told_at(due, policy.warn), stops_at(record, due), reading_due(record, heard, policy))
-    return min((at for at in times if at and at > now), default=None)
+    dues = _dues(record, heard, policy)
+    times = [at for due in dues for at in (told_at(due, policy.warn), stops_at(record, due))]
+    return min((at for at in (*times, reading_due(record, heard, policy)) if at and at > now), default=None)
 
 
 def discard_due(record: Record, policy: IdlePolicy) -> datetime | None:

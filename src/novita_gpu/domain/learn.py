@@ -15,6 +15,7 @@ from novita_gpu.domain.instance import (
     RUNNING_STATUS,
     Attempt,
     MutationKind,
+    Readiness,
     Record,
     Refusal,
     Run,
@@ -161,7 +162,7 @@ def _is_believed(record: Record, seen: Seen) -> bool:
     sent = record.mutation
     if sent and sent.kind is MutationKind.DELETE and not sent.refused:
         return False
-    is_again = record.run.kind in {RunKind.START, RunKind.RESTART} or record.run.migrate
+    is_again = record.run.kind in {RunKind.START, RunKind.RESTART, RunKind.RECOVERY}
     return not is_again or _began_anew(record, seen)
 
 
@@ -174,7 +175,8 @@ def _runs(record: Record, at: datetime, *, restarted: bool) -> Record:
     if run.sent_at is None and run.kind is RunKind.RESTART and not restarted:
         return record  # still the run before: the restart has not been asked for
     run = replace(run, sent_at=run.sent_at or at, running_at=at)
-    return replace(record, run=run, started_at=at, ready_at=None, stopped_at=None)
+    recovering = record.recovering if record.recovering and record.recovering.begun_at else None
+    return replace(record, run=run, started_at=at, ready_at=None, stopped_at=None, recovering=recovering)
 
 
 def _exited(record: Record, at: datetime, job: MigrationJob | None, *, certain: bool) -> Learned:
@@ -272,6 +274,7 @@ def _gone_in_recovery(record: Record, attempt: Attempt, at: datetime, *, ours: b
     if ours:
         stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
         return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
-    record = record.with_attempt(replace(attempt, vanished_at=at))
+    run = replace(record.run, sent_at=None, running_at=None, connection=None, readiness=Readiness(), limit_from=at)
+    record = replace(record.with_attempt(replace(attempt, vanished_at=at)), run=run)
     reason = "its machine was removed in the cloud"
     return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))

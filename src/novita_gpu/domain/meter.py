@@ -67,7 +67,7 @@ def rate_of(record: Record, status: str) -> Rate:
     if status in GOING_STATUSES:
         return FREE
     if status in UNBILLED_STATUSES:
-        return Rate(disk=before.disk)
+        return Rate(disk=full_rate(record).disk if record.machine and record.machine.ran else before.disk)
     if status not in BILLED_STATUSES:
         return before
     return full_rate(record)

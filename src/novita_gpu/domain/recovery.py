@@ -71,6 +71,9 @@ def lost(record: Record, at: datetime, reason: str) -> Record:
     """The record once its machine was taken: a run that waits to be begun, so nothing judges it by the last one."""
     assert record.recovery.on_reclaim != "none"
     recovering = Recovering(lost_at=at, reason=reason, by=record.recovery.on_reclaim)
+    before = record.recovering
+    if before and before.former:  # its replacement was lost before it answered
+        recovering = replace(before, reason=reason, by="recreate", begun_at=None)
     return replace(
         record,
         recovering=recovering,
@@ -94,7 +97,7 @@ def migrated_outside(record: Record, at: datetime, reason: str) -> Record:
 
 def of_the_day(record: Record, now: datetime) -> tuple[datetime, ...]:
     """The begins of its recoveries within a day."""
-    return tuple(at for at in record.recoveries if now < at + DAY)
+    return tuple(at for at in record.recoveries if at <= now < at + DAY)
 
 
 def eligible_at(record: Record, now: datetime, policy: RecoveryPolicy) -> datetime:
@@ -127,7 +130,9 @@ def _set_aside(record: Record) -> Record:
     assert record.recovering
     if record.machine is None:
         return record
-    aside = replace(record.recovering, former=record.machine, former_seen=record.seen)
+    aside = record.recovering
+    if aside.former is None:
+        aside = replace(aside, former=record.machine, former_seen=record.seen)
     return replace(record, recovering=aside, machine=None, seen=None, mutation=None, missing_at=None)
 
 
