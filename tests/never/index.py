@@ -126,6 +126,7 @@ INDEX: dict[str, tuple[str, ...]] = {
     ),
     "N22": (
         "domain/test_recovery.py::test_n22_a_recovery_is_begun_put_off_or_given_up",
+        f"{RECOVERY}::test_n22_a_replacement_that_is_removed_again_and_again_is_not_bought_for_ever",
         f"{RECOVERY}::test_n22_a_region_that_takes_it_again_and_again_ends_in_failed_and_bills_nothing",
     ),
     "N23": (f"{RECOVERY}::test_n23_an_old_failure_does_not_speak_for_a_newer_success",),

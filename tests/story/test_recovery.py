@@ -432,3 +432,36 @@ async def test_while_its_jobs_cannot_be_read_it_is_judged_without_them_after_ten
         assert (await world.record()).recovering is None
         assert status(await world.record()) is Status.READY
         assert len(await of_type(world, EventType.RECOVERED)) == 1
+
+
+async def test_n22_a_replacement_that_is_removed_again_and_again_is_not_bought_for_ever(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        first = await spot(world, on_reclaim="recreate")
+        world.simulator.control.post("health", health="502")
+        reclaim(world, first)
+        for _ in range(120):
+            await world.passes(minutes=2)
+            record = await world.record()
+            if record.machine and machine_of(record) != machine_of(first):
+                world.simulator.control.post("console", action="delete", instanceId=machine_of(record))
+        record = await world.record()
+        assert status(record) is Status.FAILED
+        assert record.failure
+        assert record.failure.code == "RECOVERY_LIMIT"
+        assert world.audit()["everCreated"] == 1 + 3
+        assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(first)]
+
+
+async def test_a_replacement_that_somebody_moves_does_not_cost_the_first_machine(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        first = await spot(world, on_reclaim="recreate")
+        world.simulator.control.post("health", health="502")
+        reclaim(world, first)
+        await world.passes(minutes=3)
+        world.simulator.control.post("console", action="migrate", instanceId=machine_of(await world.record()))
+        await world.passes(minutes=3)
+        assert machine_of(first) in {machine["id"] for machine in world.audit()["alive"]}
+        world.simulator.control.post("health", health="ok")
+        back = await world.until(Status.READY)
+        await world.passes(minutes=3)
+        assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(back)]

@@ -15,7 +15,6 @@ from novita_gpu.domain.instance import (
     RUNNING_STATUS,
     Attempt,
     MutationKind,
-    Readiness,
     Record,
     Refusal,
     Run,
@@ -25,7 +24,15 @@ from novita_gpu.domain.instance import (
 )
 from novita_gpu.domain.look import Look, MigrationJob, Row
 from novita_gpu.domain.meter import metered
-from novita_gpu.domain.recovery import exit_of, is_announced, lost, migrated_outside, taken_back, without_recovery
+from novita_gpu.domain.recovery import (
+    exit_of,
+    is_announced,
+    lost,
+    lost_again,
+    migrated_outside,
+    taken_back,
+    without_recovery,
+)
 from novita_gpu.domain.value import Value
 
 # Not-found right after create is lag of the cloud's list, not death.
@@ -274,7 +281,8 @@ def _gone_in_recovery(record: Record, attempt: Attempt, at: datetime, *, ours: b
     if ours:
         stuck = replace(attempt, refusal=Refusal.STUCK, message="its machine never ran")
         return Learned(record=replace(record.with_attempt(stuck), run=replace(record.run, sent_at=None, limit_from=at)))
-    run = replace(record.run, sent_at=None, running_at=None, connection=None, readiness=Readiness(), limit_from=at)
-    record = replace(record.with_attempt(replace(attempt, vanished_at=at)), run=run)
+    record = record.with_attempt(replace(attempt, vanished_at=at))
+    if not record.run.migrate:  # a replacement: another one is another recovery, which waits for its time and counts
+        record = lost_again(record, at)
     reason = "its machine was removed in the cloud"
     return Learned(record=record, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))

@@ -70,18 +70,22 @@ def exit_of(record: Record, at: datetime, job: MigrationJob | None) -> Exit:
 def lost(record: Record, at: datetime, reason: str) -> Record:
     """The record once its machine was taken: a run that waits to be begun, so nothing judges it by the last one."""
     assert record.recovery.on_reclaim != "none"
-    recovering = Recovering(lost_at=at, reason=reason, by=record.recovery.on_reclaim)
     before = record.recovering
     if before and before.former:  # its replacement was lost before it answered
-        recovering = replace(before, reason=reason, by="recreate", begun_at=None)
-    return replace(
-        record,
-        recovering=recovering,
-        run=Run(kind=RunKind.RECOVERY, asked_at=at),
-        reason=reason,
-        ready_at=None,
-        stopped_at=at,
-    )
+        return replace(lost_again(record, at), reason=reason)
+    recovering = Recovering(lost_at=at, reason=reason, by=record.recovery.on_reclaim)
+    return replace(_waits(record, recovering, at), reason=reason)
+
+
+def lost_again(record: Record, at: datetime) -> Record:
+    """The record once a replacement was lost: a further recovery is needed, and the first machine is kept."""
+    assert record.recovering
+    return _waits(record, replace(record.recovering, by="recreate", begun_at=None), at)
+
+
+def _waits(record: Record, recovering: Recovering, at: datetime) -> Record:
+    run = Run(kind=RunKind.RECOVERY, asked_at=at)
+    return replace(record, recovering=recovering, run=run, ready_at=None, stopped_at=at)
 
 
 def migrated_outside(record: Record, at: datetime, reason: str) -> Record:
@@ -90,6 +94,9 @@ def migrated_outside(record: Record, at: datetime, reason: str) -> Record:
     Its jobs count from the run before.
     """
     recovering = Recovering(lost_at=at, reason=reason, by="migrate", begun_at=at)
+    if record.recovering:  # a replacement is moved before it answered: the first machine is kept
+        former, seen = record.recovering.former, record.recovering.former_seen
+        recovering = replace(recovering, former=former, former_seen=seen)
     run = Run(kind=RunKind.RECOVERY, asked_at=record.run.asked_at, limit_from=at, sent_at=at, migrate=True)
     recoveries = (*of_the_day(record, at), at)
     return replace(record, recovering=recovering, recoveries=recoveries, run=run, reason=reason, ready_at=None)
