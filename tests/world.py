@@ -26,7 +26,7 @@ from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.errors import Conflicting
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid

@@ -42,7 +42,7 @@ from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
 from novita_gpu.domain.limits import Limits

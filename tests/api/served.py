@@ -38,7 +38,7 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid

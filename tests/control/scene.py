@@ -21,7 +21,7 @@ from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import AttemptState, CloudId, InstanceId, Machine, Record, Seen
 from novita_gpu.domain.orphans import OrphanPolicy

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from novita_gpu.domain.activity import Heard
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.case import Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.instance import (
     Attempt,
     AttemptState,

@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.case import Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.instance import (
     AttemptState,
     CloudId,

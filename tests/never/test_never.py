@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.lanes import SLOTS
 from novita_gpu.domain.activity import Heard
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.case import Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.gpu import GpuReading
 from novita_gpu.domain.idle import due_now
 from novita_gpu.domain.instance import Status, status

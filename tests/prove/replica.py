@@ -19,7 +19,7 @@ from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import BillingMode

@@ -14,10 +14,10 @@ from novita_gpu.control import reconcile
 from novita_gpu.control.launch import CAUSE, Launcher
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
-from novita_gpu.domain import compare, decide, idle, meter
+from novita_gpu.domain import compare, decide, idle, meter, twins
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.answers import Meaning, Reply, create_answered
-from novita_gpu.domain.decide import Case
+from novita_gpu.domain.case import Case
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Record, Wish
 from novita_gpu.domain.learn import Learned
@@ -362,7 +362,7 @@ async def test_a_former_machine_that_is_forgotten_once_its_replacement_answers(
         found = standing(record, row)
         return None if found is Standing.LEFTOVER else found
 
-    monkeypatch.setattr(decide, "standing", unowned)
+    monkeypatch.setattr(twins, "standing", unowned)
     faults = await search(rig, [LIVES["recreate"]])
     assert any(fault.startswith("leaked") for fault in faults)
 

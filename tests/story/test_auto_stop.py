@@ -11,7 +11,7 @@ import pytest
 from novita_gpu.contract import PatchInstance, StartInstance, WishBody
 from novita_gpu.contract.requests import AutoStopRequest
 from novita_gpu.control.costs import saved_by
-from novita_gpu.domain.decide import Policy
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.errors import Conflicting
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.idle import IdlePolicy

@@ -8,7 +8,8 @@ from novita_gpu.contract.idle import ExplainView, IdleView, RegionChoiceView, So
 from novita_gpu.control.listening import Listening
 from novita_gpu.domain.activity import LOOKED_AT, Heard, Sign, State, signs, verdict
 from novita_gpu.domain.advice import may_cost, to_keep, to_keep_stopped
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.case import Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.idle import DISCARD_NOTICE, IdlePolicy, StopDue, acting_due, discard_due, stop_due, stops_at
 from novita_gpu.domain.instance import Record, Status, Wish, status

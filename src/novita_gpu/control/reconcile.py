@@ -28,7 +28,8 @@ from novita_gpu.domain.answers import (
     no_room,
     settled,
 )
-from novita_gpu.domain.decide import NONE_KNOWN, Policy, decide
+from novita_gpu.domain.case import NONE_KNOWN, Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import (
     EXITED_STATUS,

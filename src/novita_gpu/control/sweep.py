@@ -10,8 +10,8 @@ import structlog
 from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.compare import Listed, is_news, listed
-from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import CloudId, MutationKind, Record, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, Note

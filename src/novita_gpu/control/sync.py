@@ -16,8 +16,8 @@ from novita_gpu.control.bell import Bell
 from novita_gpu.control.commands import Caller
 from novita_gpu.control.ledger import Ledger
 from novita_gpu.control.sweep import Survey, Sweep, absent
+from novita_gpu.domain.case import Policy
 from novita_gpu.domain.compare import Finding, finding
-from novita_gpu.domain.decide import Policy
 from novita_gpu.domain.errors import Missing, Problem, Unavailable
 from novita_gpu.domain.instance import CloudId, is_moving
 from novita_gpu.domain.learn import CONFIRM_AFTER

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from novita_gpu.domain.decide import Policy, decide
+from novita_gpu.domain.case import Policy
+from novita_gpu.domain.decide import decide
 from novita_gpu.domain.instance import GOING_STATUSES, CloudId, Record, is_moving
 from novita_gpu.domain.learn import YOUNG, counts, learn
 from novita_gpu.domain.look import Look, Row

@@ -8,12 +8,10 @@ running → not ready → rest.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
 from novita_gpu.domain.activity import Heard
+from novita_gpu.domain.case import NONE_KNOWN, UNHEARD, Case, Policy, limit_at, mutate, pause
 from novita_gpu.domain.idle import (
     DISCARD_NOTICE,
-    IdlePolicy,
     acting_due,
     discard_due,
     due_now,
@@ -33,10 +31,10 @@ from novita_gpu.domain.instance import (
     is_down,
 )
 from novita_gpu.domain.learn import YOUNG, counts, may_lag, settles
-from novita_gpu.domain.look import Look, Row
-from novita_gpu.domain.orphans import OrphanPolicy, Orphans, Standing, held_back, is_past, standing
+from novita_gpu.domain.look import Look
+from novita_gpu.domain.orphans import Orphans, Standing, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
-from novita_gpu.domain.recovery import RecoveryPolicy, eligible_at, of_the_day
+from novita_gpu.domain.reclaim import recovery, recreate, take_back
 from novita_gpu.domain.steps import (
     Adopt,
     Change,
@@ -47,52 +45,19 @@ from novita_gpu.domain.steps import (
     Inspect,
     Launch,
     Measure,
-    Postpone,
     Probe,
-    Recover,
     Rest,
     Settle,
     Step,
-    TakeBack,
     Warn,
     WarnDiscard,
 )
-from novita_gpu.domain.value import Value
+from novita_gpu.domain.twins import twin
 
-# A mutation that was answered and shows no effect for this long is asked for again, later each time.
-AGAIN_AFTER = timedelta(seconds=60)
-# By how much sooner when it was refused, or had no answer and shows no effect.
-HASTE = 30
-AGAIN_AT_MOST = timedelta(minutes=10)
-DOUBLINGS = 10  # more than reach the longest; a pause without a bound cannot be told in time
 # How long a start may leave no trace in a listing.
 EXIT_GRACE = timedelta(seconds=60)
 # Connection details that lacked a port are read again after this.
 READ_AGAIN_AFTER = timedelta(seconds=10)
-NONE_KNOWN = Orphans()
-UNHEARD = Heard()
-
-
-class Policy(Value, frozen=True, kw_only=True):
-    """The operator's limits."""
-
-    settle: timedelta = timedelta(seconds=20)
-    launch_timeout: timedelta = timedelta(minutes=30)
-    not_ready_stop: timedelta = timedelta(minutes=60)
-    idle: IdlePolicy = IdlePolicy()
-    recovery: RecoveryPolicy = RecoveryPolicy()
-    orphans: OrphanPolicy = OrphanPolicy()
-
-
-class Case(Value, frozen=True, kw_only=True):
-    """All that a decision may know."""
-
-    record: Record
-    look: Look | None
-    heard: Heard
-    now: datetime
-    policy: Policy
-    orphans: Orphans
 
 
 def decide(
@@ -111,46 +76,6 @@ def decide(
         if step is not None:
             return step
     return _at_rest(case)
-
-
-def _twin(case: Case) -> Step | None:
-    """Machines that bear one of its markers and are neither its own nor awaited."""
-    for row in case.look.marked if case.look else ():
-        stands = standing(case.record, row)
-        if row.seen.status in GOING_STATUSES or stands in {None, Standing.OWN, Standing.FORMER, Standing.AWAITED}:
-            continue
-        if is_past(case.record, row):
-            continue
-        step = _orphan(case, row) if stands is Standing.ORPHAN else _unwanted(case, row)
-        if step:
-            return step
-    return None
-
-
-def _unwanted(case: Case, row: Row) -> Step | None:
-    """A machine that nobody waits for any more: taken if one is wanted and none was ever there, else deleted."""
-    record = case.record
-    attempt = next(a for a in record.attempts if a.marker == row.marker)
-    wanted = record.wants is Wish.RUNNING and not record.failure and not record.deleted_at
-    none_there = record.machine is None and record.open_attempt is None and attempt.machine is None
-    if wanted and none_there:
-        return Adopt(attempt=attempt, row=row, reason="a machine of an earlier attempt turned up and none is there")
-    removal = record.twin_removal
-    if removal and removal.machine == row.id and row.seen.at <= removal.over_at:
-        return None  # the look is from before its removal
-    late = f"a late machine of attempt {attempt.number} is not wanted"
-    is_former = standing(record, row) is Standing.LEFTOVER
-    why = "its former machine is not wanted any more" if is_former else late
-    step = _mutate(case, MutationKind.DELETE, row, why)
-    return step if isinstance(step, Change) else None
-
-
-def _orphan(case: Case, row: Row) -> Step | None:
-    """Its former machine, which went unasked and is back: removed by the rule for orphans, else left alone."""
-    if not case.look or not case.look.complete or held_back(row, case.orphans, case.policy.orphans, case.now):
-        return None
-    step = _mutate(case, MutationKind.DELETE, row, f"{row.name} has no living record any more")
-    return replace(step, orphan=True) if isinstance(step, Change) else None
 
 
 def _closed(case: Case) -> Step | None:
@@ -189,7 +114,7 @@ def _delete_wanted(case: Case) -> Step | None:
         return None
     if record.machine is None:
         left = _left(case)
-        return _take_back(record) or left or Close(reason="nothing is left of it in the cloud")
+        return take_back(record) or left or Close(reason="nothing is left of it in the cloud")
     return _remove(case, "delete was asked for")
 
 
@@ -217,7 +142,7 @@ def _remove(case: Case, reason: str) -> Step:
             return Inspect(reason="to be deleted and no longer listed: is it gone?")
     elif going:
         return Rest(reason="the cloud is removing it")
-    step = _mutate(case, MutationKind.DELETE, None, reason)
+    step = mutate(case, MutationKind.DELETE, None, reason)
     if accepted and isinstance(step, Change) and (record.seen is None or record.seen.at < accepted.over_at):
         return Inspect(reason="deleted and not seen since: is it gone?")
     return step
@@ -276,21 +201,16 @@ def _time_limit(case: Case) -> Step | None:
     if is_new:
         return _remove(case, reason)
     if record.recovering and run.migrate:
-        return _recreate(record, reason)
+        return recreate(record, reason)
     return Fail(code="START_TIMEOUT" if machine else "LAUNCH_TIMEOUT", reason=reason)
-
-
-def limit_at(record: Record, policy: Policy) -> datetime:
-    """Until when it must run: counted from the wish, or from when the last offer's machine got stuck."""
-    return (record.run.limit_from or record.run.asked_at) + policy.launch_timeout
 
 
 def _stop_wanted(case: Case) -> Step | None:
     record = case.record
     if record.wants is not Wish.STOPPED and not record.failure:
         return None
-    if record.machine is None and _take_back(record):
-        return _take_back(record)
+    if record.machine is None and take_back(record):
+        return take_back(record)
     if is_down(record) and (record.machine is None or record.machine.ran):
         return _stopped(case)
     assert record.machine
@@ -298,14 +218,9 @@ def _stop_wanted(case: Case) -> Step | None:
         return _remove(case, "it never ran, so it holds no data: it is removed")
     status = record.seen.status if record.seen else RUNNING_STATUS
     if status == RUNNING_STATUS:
-        return _mutate(case, MutationKind.STOP, None, record.reason or "stop was asked for")
+        return mutate(case, MutationKind.STOP, None, record.reason or "stop was asked for")
     coming = status in COMING_UP_STATUSES
     return Rest(reason="it can be stopped once it runs" if coming else f"the cloud shows it as {status}")
-
-
-def _take_back(record: Record) -> TakeBack | None:
-    former = record.recovering and record.recovering.former
-    return TakeBack(reason="no replacement came") if former else None
 
 
 def _stopped(case: Case) -> Step:
@@ -335,50 +250,11 @@ def _own_policy(case: Case) -> Step | None:
     return Warn(due=due.at, stops_at=stops_at, rule=due.rule, reason=due.reason)
 
 
-def _recovery(case: Case) -> Step | None:
-    """Begun when its time has come, within the limit of a day; what one way failed goes the other."""
-    record, now, recovering = case.record, case.now, case.record.recovering
-    if recovering is None:
-        return None
-    if recovering.begun_at:
-        turned = recovering.by == "recreate" and record.run.migrate
-        return _recreate(record, record.reason or recovering.reason) if turned else None
-    if record.recovery.on_reclaim == "none":
-        return Fail(code="RECOVERY_OFF", reason=f"{recovering.reason}; recovery is off for it")
-    if (
-        record.seen
-        and record.seen.status in COMING_UP_STATUSES
-        and now < recovering.lost_at + case.policy.launch_timeout
-    ):
-        return Rest(until=recovering.lost_at + case.policy.launch_timeout, reason="somebody else brings it back")
-    count = len(of_the_day(record, now))
-    if count >= record.recovery.max_per_day:
-        return Fail(code="RECOVERY_LIMIT", reason=f"{recovering.reason}; it was recovered {count} times within a day")
-    at = eligible_at(record, now, case.policy.recovery)
-    if now >= at and (recovering.former or record.machine is None or record.recovery.on_reclaim == "recreate"):
-        return _recreate(record, recovering.reason)
-    if now >= at:
-        return Recover(by="migrate", reason=recovering.reason)
-    if record.run.not_before != at:
-        return Postpone(until=at, reason=recovering.reason)
-    return Rest(until=at, reason=recovering.reason)
-
-
-def _recreate(record: Record, reason: str) -> Step:
-    """A machine that was taken in without a marker of ours could not be told from its replacement."""
-    attempt = next((a for a in record.attempts if record.machine and a.number == record.machine.attempt), None)
-    if attempt and not attempt.marker:
-        return Fail(
-            code="CANNOT_RECREATE", reason=f"{reason}; it bears no marker of ours, so no new one is made for it"
-        )
-    return Recover(by="recreate", reason=reason)
-
-
 def _no_machine(case: Case) -> Step | None:
     record = case.record
     if record.machine:
         return None
-    return _pause(case) or Launch(reason="it has no machine")
+    return pause(case) or Launch(reason="it has no machine")
 
 
 def _not_running(case: Case) -> Step | None:
@@ -390,7 +266,7 @@ def _not_running(case: Case) -> Step | None:
     if seen is None:
         return Rest(until=limit, reason="not seen yet")
     if seen.status == RUNNING_STATUS and run.kind is RunKind.RESTART and run.sent_at is None:
-        return _mutate(case, MutationKind.RESTART, None, "restart was asked for")
+        return mutate(case, MutationKind.RESTART, None, "restart was asked for")
     if seen.status == RUNNING_STATUS and not (case.look and case.look.from_get):
         return Inspect(reason="the listing shows it running, as it did before: does it?")
     if seen.status != EXITED_STATUS:
@@ -398,7 +274,7 @@ def _not_running(case: Case) -> Step | None:
     if run.sent_at and seen.error_state:
         return Fail(code="START_FAILED", reason=f"it exited again: {seen.error_state} {seen.error_message}".strip())
     kind = MutationKind.MIGRATE if run.migrate else MutationKind.START
-    return _pause(case) or _mutate(case, kind, None, "start was asked for")
+    return pause(case) or mutate(case, kind, None, "start was asked for")
 
 
 def _not_ready(case: Case) -> Step | None:
@@ -420,29 +296,8 @@ def _at_rest(case: Case) -> Step:
     return Rest(until=next_at(case.record, case.heard, case.now, case.policy.idle), reason="as wanted")
 
 
-def _pause(case: Case) -> Step | None:
-    until = case.record.run.not_before
-    return Rest(until=until, reason=case.record.reason or "trying again later") if until and case.now < until else None
-
-
-def _mutate(case: Case, kind: MutationKind, twin: Row | None, reason: str) -> Step:
-    """The mutation, or a rest while the same one's effect may still show."""
-    machine = twin.id if twin else case.record.machine and case.record.machine.id
-    assert machine
-    last = case.record.twin_removal if twin else case.record.mutation
-    if last is None or (last.kind, last.machine, last.generation) != (kind, machine, case.record.generation):
-        return Change(kind=kind, machine=machine, twin=twin is not None, reason=reason)
-    accepted = last.answered_at is not None and not last.refused
-    pause = min(AGAIN_AFTER * 2 ** min(last.tries - 1, DOUBLINGS), AGAIN_AT_MOST)
-    again = last.over_at + pause / (1 if accepted else HASTE)
-    if case.now < again:
-        word = "accepted; its effect is awaited" if accepted else "refused or not answered; it is repeated soon"
-        return Rest(until=again, reason=f"{kind} was {word}")
-    return Change(kind=kind, machine=machine, twin=twin is not None, tries=last.tries + 1, reason=reason)
-
-
 _RULES: tuple[Callable[[Case], Step | None], ...] = (
-    _twin,
+    twin,
     _closed,
     _open_attempt,
     _unanswered,
@@ -452,7 +307,7 @@ _RULES: tuple[Callable[[Case], Step | None], ...] = (
     _time_limit,
     _stop_wanted,
     _own_policy,
-    _recovery,
+    recovery,
     _no_machine,
     _not_running,
     _not_ready,
