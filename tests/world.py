@@ -20,9 +20,11 @@ from novita_gpu.contract.requests import PortRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
 from novita_gpu.control.idle_check import IdleCheck
+from novita_gpu.control.image import Imager
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import MARK_EVERY, Listening
+from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -207,16 +209,23 @@ class Process:
             store=self.store,
             cloud=self.cloud,
             launcher=launcher,
+            mutator=Mutator(
+                self.store,
+                self.cloud,
+                journal,
+                limits=world.limits,
+                now=now,
+                new_id=new_id,
+                mutation_timeout=MUTATION_TIMEOUT,
+            ),
+            imager=Imager(self.cloud, journal, now=now, mutation_timeout=MUTATION_TIMEOUT),
             prober=Knocking(world.simulator),
             journal=journal,
             listening=self.listening,
             bell=self.bells,
             policy=world.policy,
-            limits=world.limits,
             moving=MOVING,
             now=now,
-            new_id=new_id,
-            mutation_timeout=MUTATION_TIMEOUT,
         )
         self.sweep = Sweep(
             store=self.store,

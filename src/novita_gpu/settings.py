@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from novita_gpu.domain.image import REPOSITORY
 from novita_gpu.domain.spec import Activity, OnStartCapacity
 
 NOVITA_ROOT = "https://api.novita.ai"
@@ -128,6 +129,14 @@ class Settings(BaseSettings):
     recovery_when_unsure: Literal["recover", "leave"] = Field(
         "recover", description="A spot machine that exited, an hour old or more, and nothing tells why."
     )
+
+    recovery_image_repository: str | None = Field(
+        None,
+        pattern=REPOSITORY,
+        max_length=300,
+        description="Where images of machines that will be taken are saved, without a tag, unless an instance says so.",
+    )
+    recovery_image_auth_id: str | None = Field(None, description="Id of that registry's credential in the cloud.")
 
     event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
 

@@ -31,10 +31,12 @@ from novita_gpu.control.costs import Costs
 from novita_gpu.control.explain import Explainer
 from novita_gpu.control.health import Health
 from novita_gpu.control.idle_check import IdleCheck
+from novita_gpu.control.image import Imager
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.probe import NetworkProber
@@ -184,16 +186,17 @@ async def _built(
         store=store,
         cloud=cloud,
         launcher=launcher,
+        mutator=Mutator(
+            store, cloud, journal, limits=limits, now=utc_now, new_id=new_id, mutation_timeout=mutation_timeout
+        ),
+        imager=Imager(cloud, journal, now=utc_now, mutation_timeout=mutation_timeout),
         prober=prober,
         journal=journal,
         listening=listening,
         bell=work,
         policy=_policy(settings),
-        limits=limits,
         moving=settings.moving,
         now=utc_now,
-        new_id=new_id,
-        mutation_timeout=mutation_timeout,
     )
     sweep = Sweep(
         store=store,
@@ -384,6 +387,8 @@ def _defaults(settings: Settings) -> Defaults:
             on_reclaim=settings.recovery_on_reclaim,
             max_per_day=settings.recovery_max_per_day,
             when_unsure=settings.recovery_when_unsure,
+            image_repository=settings.recovery_image_repository or "",
+            image_auth_id=settings.recovery_image_auth_id or "",
         ),
         on_start_capacity=settings.on_start_capacity,
         ceilings=Ceilings(

@@ -14,9 +14,11 @@ from novita_gpu.contract import SyncReport, SyncRequest
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller
+from novita_gpu.control.image import Imager
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -111,6 +113,8 @@ class Scene:
                 now=lambda: self.now,
                 monotonic=self._seconds,
             ),
+            mutator=Mutator(self.store, self.cloud, self.journal, now=lambda: self.now, new_id=self.new_id),
+            imager=Imager(self.cloud, self.journal, now=lambda: self.now),
             prober=self.prober,
             journal=self.journal,
             listening=Listening(self.store, lambda: self.now),
@@ -118,7 +122,6 @@ class Scene:
             policy=self.policy,
             moving=MOVING,
             now=lambda: self.now,
-            new_id=self.new_id,
         )
         while self.bell.instances:
             rung, self.bell.instances = dict.fromkeys(self.bell.instances), []

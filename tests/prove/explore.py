@@ -347,7 +347,7 @@ class Exploration:
             if what.act == "clone":
                 self._clone(record.machine.id)
             elif what.act == "reclaim":
-                self.simulator.control.post("reclaim", instanceId=record.machine.id, noticeSeconds=0)
+                self.simulator.control.post("reclaim", instanceId=record.machine.id, noticeSeconds=what.seconds)
             elif what.act == "crash":
                 self.simulator.control.post("crash", instanceId=record.machine.id, state="oom", message="out of memory")
             else:

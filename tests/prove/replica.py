@@ -13,9 +13,11 @@ from novita_gpu.contract import CreateInstance, Outcome, PatchInstance, StartIns
 from novita_gpu.contract.requests import AutoStopRequest, PortRequest, RecoveryRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
+from novita_gpu.control.image import Imager
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.order import Orders
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -93,16 +95,23 @@ class Replica:
             store=self.store,
             cloud=self._cloud,
             launcher=launcher,
+            mutator=Mutator(
+                self.store,
+                self._cloud,
+                journal,
+                limits=limits,
+                now=now,
+                new_id=new_id,
+                mutation_timeout=MUTATION_TIMEOUT,
+            ),
+            imager=Imager(self._cloud, journal, now=now, mutation_timeout=MUTATION_TIMEOUT),
             prober=DoorSeam(Gate(scene, life, "door")),
             journal=journal,
             listening=Listening(self.store, now),
             bell=bell,
             policy=POLICY,
-            limits=limits,
             moving=MOVING,
             now=now,
-            new_id=new_id,
-            mutation_timeout=MUTATION_TIMEOUT,
         )
         self._sweep = Sweep(
             store=self.store,
@@ -187,7 +196,13 @@ def ordered(name: str, schedule: Schedule) -> CreateInstance:
         ports=(PortRequest(port=80, type="http"),),
         billing_mode=BillingMode.SPOT if spot else BillingMode.ON_DEMAND,
         auto_stop=AutoStopRequest(idle_minutes=minutes) if minutes else None,
-        recovery=RecoveryRequest(on_reclaim=spot) if spot else None,
+        recovery=_recovery(schedule) if spot else None,
+    )
+
+
+def _recovery(schedule: Schedule) -> RecoveryRequest:
+    return RecoveryRequest(
+        on_reclaim=schedule.spot or None, save_image=schedule.image, image_repository="registry.example.com/team/saved"
     )
 
 

@@ -51,7 +51,8 @@ class Wish(Value, frozen=True, kw_only=True):
 class Outside(Value, frozen=True, kw_only=True):
     """Something that happens in the cloud without us: to the instance's machine, or to the next one created (`stick`).
 
-    `reclaim`: the cloud takes a spot machine. `clone`: somebody makes a machine with the same environment.
+    `reclaim`: the cloud takes a spot machine, `seconds` after its notice.
+    `clone`: somebody makes a machine with the same environment.
     `elsewhere`: for `seconds` it is another account's cloud that answers, and it is empty.
     """
 
@@ -76,7 +77,7 @@ class Schedule(Value, frozen=True, kw_only=True):
 
     `room`: the operator's limit lets so many machines of the dearest offer run at once; 0 is no limit.
     `idle_minutes`: after so long without a heartbeat each instance is stopped; 0 is longer than any schedule.
-    `spot`: all are spot machines, brought back in that way.
+    `spot`: all are spot machines, brought back in that way; `image`: their disks are saved at the notice.
     """
 
     wishes: tuple[Wish, ...]
@@ -87,6 +88,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     room: int = 0
     idle_minutes: int = 0
     spot: Literal["", "migrate", "recreate"] = ""
+    image: bool = False
 
     @property
     def size(self) -> int:
@@ -99,6 +101,7 @@ class Schedule(Value, frozen=True, kw_only=True):
             + bool(self.room)
             + bool(self.idle_minutes)
             + bool(self.spot)
+            + self.image
         )
 
     def with_hazards(self, *hazards: Hazard) -> "Schedule":

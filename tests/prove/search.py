@@ -23,6 +23,7 @@ LIVES: dict[str, Schedule] = {
     "delete": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="delete", key="k1"))),
     "migrate": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim"),), spot="migrate"),
     "recreate": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim"),), spot="recreate"),
+    "image": Schedule(wishes=TOUCHED, outside=(Outside(at=31, act="reclaim", seconds=20),), spot="migrate", image=True),
     "idle": Schedule(wishes=(Wish(at=1, verb="create"), Wish(at=30, verb="touch")), idle_minutes=1),
 }
 # Of so many pairs of a cut and a bad answer one is explored; all with `--every-pair`, which takes most of an hour.
@@ -30,7 +31,7 @@ PAIRED = {"create": 1, "delete": 1, "migrate": 8, "recreate": 8}
 WRITES = frozenset(
     {"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET", "ZREM"}
 )
-MUTATIONS = frozenset({"create", "start", "stop", "restart", "migrate", "delete"})
+MUTATIONS = frozenset({"create", "start", "stop", "restart", "migrate", "delete", "image"})
 LISTING = "instances"
 # Of simulated time. A pause is longer than a create may take and than the redelivery of what was in hand.
 REBIRTH_S, PAUSE_S = 1.0, 90.0
@@ -118,6 +119,8 @@ TARGETS: tuple[tuple[str, str], ...] = (
 )
 # Not removed too: with those of the schedule below it three may go at once, which is no absence that is believed.
 SPOT_ACTS = ("reclaim", "reclaim", "stop", "crash")
+# The part of the schedules of spot machines whose disks are saved at a notice.
+IMAGED = 0.4
 ACTS = ("start", "stop", "delete", "crash", "stick", "clone")
 
 
@@ -149,7 +152,16 @@ def on_spot(seed: int) -> Schedule:
         Outside(at=chance.uniform(10, 90), act=chance.choice(SPOT_ACTS), name=chance.choice(names))
         for _ in range(chance.randint(1, 3))
     )
-    return replace(schedule, outside=(*schedule.outside, *taken), spot=chance.choice(("migrate", "recreate")))
+    spotted = replace(schedule, outside=(*schedule.outside, *taken), spot=chance.choice(("migrate", "recreate")))
+    return _with_notice(spotted, chance) if chance.random() < IMAGED else spotted
+
+
+def _with_notice(schedule: Schedule, chance: Random) -> Schedule:
+    """Each taking is announced some time before, and the disk saved then."""
+    outside = (
+        replace(what, seconds=chance.uniform(1, 60)) if what.act == "reclaim" else what for what in schedule.outside
+    )
+    return replace(schedule, outside=tuple(outside), image=True)
 
 
 def _wishes(chance: Random, names: str) -> Iterator[Wish]:

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from novita_gpu.cloud.simulator.faults import Fault
 from novita_gpu.contract import PatchInstance, WishBody
 from novita_gpu.contract.requests import AutoStopRequest, RecoveryRequest
+from novita_gpu.domain.dearer import in_all
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import Record, Status, Wish, status
+from novita_gpu.domain.money import price_text
 from novita_gpu.domain.spec import BillingMode
 from tests.plane import Service
 from tests.valkey import new_prefix
@@ -465,3 +467,69 @@ async def test_a_replacement_that_somebody_moves_does_not_cost_the_first_machine
         back = await world.until(Status.READY)
         await world.passes(minutes=3)
         assert [machine["id"] for machine in world.audit()["alive"]] == [machine_of(back)]
+
+
+async def test_what_runs_dearer_is_told_of_at_once_and_daily_with_its_hours(valkey_url: str) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate", allow_on_demand=True)
+        without_spot(world)
+        reclaim(world, record)
+        back = await recovered(world)
+        (first,) = await of_type(world, EventType.DEARER)
+        assert record.machine
+        assert back.machine
+        assert first.facts["pricePerHour"] == price_text(back.machine.offer.units_per_hour)
+        assert first.facts["spotPricePerHour"] == price_text(record.machine.offer.units_per_hour)
+        await world.passes(minutes=26 * 60)
+        told_ = await of_type(world, EventType.DEARER)
+        assert [event.facts["hours"] for event in told_] == ["0.0", "24.0"]
+        await world.stop()
+        await world.until(Status.STOPPED)
+        await world.passes(minutes=26 * 60)
+        assert len(await of_type(world, EventType.DEARER)) == 2
+        hours = in_all((await world.record()).dearer, world.now()).total_seconds() / 3600
+        assert 26 <= hours < 26.2
+
+
+async def test_a_migration_that_never_ends_is_seen_as_one_and_made_up_for(valkey_url: str) -> None:
+    """A job of somebody else's that says for ever that it runs, of a machine that has exited."""
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world)
+        core = world.simulator.core
+        core.timing = replace(core.timing, job_pulling_s=86_400.0)
+        machine = core.machines[machine_of(record)]
+        world.simulator.control.post("console", action="stop", instanceId=machine.id)
+        core._new_job("autoInstanceMigrate", machine)  # pyright: ignore[reportPrivateUsage] -- a job that moves nothing
+        await world.passes(minutes=2)
+        assert status(await world.record()) is Status.MIGRATING
+        await world.passes(minutes=35)
+        back = await world.until(Status.READY)
+        assert machine_of(back) != machine_of(record)
+        await world.passes(minutes=5)
+        assert [one["id"] for one in world.audit()["alive"]] == [machine_of(back)]
+
+
+@pytest.mark.parametrize("wish", ["stop", "delete"])
+async def test_a_former_machine_that_somebody_starts_is_stopped_before_stopped_is_said(
+    valkey_url: str, wish: str
+) -> None:
+    async with World(valkey_url, new_prefix()) as world:
+        record = await spot(world, on_reclaim="recreate")
+        world.simulator.faults.lay([Fault(kind="429", op="create", times=0)])
+        core = world.simulator.core
+        core.quirks = replace(core.quirks, reclaimed_start="allowed")
+        reclaim(world, record)
+        await world.passes(minutes=0.5)
+        assert (await world.record()).machine is None
+        world.simulator.control.post("console", action="start", instanceId=machine_of(record))
+        await world.passes(minutes=0.5)
+        before = len(await told(world))
+        if wish == "stop":
+            await world.process.commands.stop(NAME, WishBody(), CALLER)
+            await world.until(Status.STOPPED)
+            assert (await told(world))[before:] == ["instance.stopping", "instance.stopped"]
+            assert [one["status"] for one in world.audit()["alive"]] == ["exited"]
+        else:
+            await world.delete()
+            await world.until(Status.DELETED)
+            assert world.audit()["alive"] == []

@@ -86,7 +86,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     recovery_allow_on_demand: Annotated[
         Flag, typer.Option("--recover-on-demand/--recover-on-spot", help="An on-demand machine may replace it.")
     ] = None
-    recovery_save_image: Annotated[Flag, typer.Option("--save-image/--no-save-image")] = None
+    recovery_save_image: Annotated[
+        Flag, typer.Option("--save-image/--no-save-image", help="Before it is taken; the new one is made from it.")
+    ] = None
+    recovery_image_repository: Annotated[
+        Words, typer.Option("--image-repository", help="Where it is saved, without a tag.")
+    ] = None
+    recovery_image_auth_id: Annotated[Words, typer.Option("--image-auth", help="Id of that registry's credential.")] = (
+        None
+    )
     on_start_capacity: Annotated[
         Literal["wait", "migrate", "fail"] | None,
         typer.Option("--on-start-capacity", help="When its GPU was given away while it was stopped."),

@@ -44,6 +44,8 @@ class RecoveryPolicy(TypedDict, total=False):
     max_per_day: int
     allow_on_demand: bool
     save_image: bool
+    image_repository: str
+    image_auth_id: str
 
 
 class CreateOptions(TypedDict, total=False):

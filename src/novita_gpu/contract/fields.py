@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from novita_gpu.domain.image import REPOSITORY
+
 # The words that stand where an instance's name stands in a path.
 ROUTE_WORDS = frozenset(
     {"auto-stop", "comprehensive", "delete", "migration", "plan", "restart", "start", "stop", "stop-all", "sync"}
@@ -146,6 +148,16 @@ ImageUrl = Annotated[
         pattern="^[!-~]{1,500}$",
         examples=["docker.io/library/ubuntu:22.04"],
         extra={"expected": "an image's address of 1 to 500 characters without spaces"},
+    ),
+]
+Repository = Annotated[
+    str,
+    Meta(
+        pattern=REPOSITORY,
+        max_length=300,
+        description="Registry and repository, without a tag.",
+        examples=["docker.io/team/checkpoints"],
+        extra={"expected": "a registry's repository without a tag, of 1 to 300 characters"},
     ),
 ]
 

@@ -17,6 +17,7 @@ from novita_gpu.contract.fields import (
     Price,
     Ref,
     Region,
+    Repository,
     Url,
     Words,
     distinct,
@@ -138,7 +139,9 @@ class RecoveryRequest(Request, frozen=True, kw_only=True):
     on_reclaim: Literal["migrate", "recreate", "none"] | None = None
     max_per_day: Annotated[int, Meta(ge=0, le=100)] | None = None
     allow_on_demand: bool | None = None
-    save_image: bool | None = None
+    save_image: Annotated[bool, Meta(description="At a notice; the new machine is made from it.")] | None = None
+    image_repository: Repository | None = None
+    image_auth_id: Annotated[str, Meta(max_length=255, description="Id of the registry's credential.")] | None = None
 
     def over(self, base: Recovery) -> Recovery:
         """The policy with what is given here in place of what `base` says."""
@@ -147,6 +150,8 @@ class RecoveryRequest(Request, frozen=True, kw_only=True):
             "max_per_day": self.max_per_day,
             "allow_on_demand": self.allow_on_demand,
             "save_image": self.save_image,
+            "image_repository": self.image_repository,
+            "image_auth_id": self.image_auth_id,
         }
         return replace(base, **{k: v for k, v in given.items() if v is not None})
 

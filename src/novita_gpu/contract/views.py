@@ -60,9 +60,19 @@ class ReadinessView(View, frozen=True, kw_only=True):
     endpoints: tuple[EndpointView, ...]
 
 
+class ImageView(View, frozen=True, kw_only=True):
+    """The image that was saved of it at the last notice."""
+
+    address: str
+    state: Literal["asked", "saving", "saved", "failed"]
+    asked_at: Time
+    error: str | None = None
+
+
 class SpotView(View, frozen=True, kw_only=True):
-    status: Annotated[str, Meta(description="The cloud's own word.")]
+    status: Annotated[str, Meta(description="The cloud's own word; empty where it says none.")]
     reclaim_at: Time | None = None
+    image: ImageView | None = None
 
 
 class AutoStopView(View, frozen=True, kw_only=True):
@@ -339,9 +349,18 @@ def _readiness(readiness: Readiness) -> ReadinessView:
 
 def _spot(record: Record) -> SpotView | None:
     seen = record.seen
-    if seen is None or not seen.spot_status:
+    word, image = seen.spot_status if seen else "", record.image
+    if not word and image is None:
         return None
-    return SpotView(status=seen.spot_status, reclaim_at=_time(seen.spot_reclaim_at))
+    return SpotView(
+        status=word,
+        reclaim_at=_time(seen.spot_reclaim_at) if seen else None,
+        image=ImageView(
+            address=image.address, state=image.state, asked_at=time_text(image.asked_at), error=image.error or None
+        )
+        if image
+        else None,
+    )
 
 
 def _auto_stop(record: Record, heard: Heard, idle: IdlePolicy) -> AutoStopView:

@@ -1,13 +1,14 @@
-"""The operator's ceilings over what a caller may choose of an instance's auto-stop."""
+"""What is agreed of the policies that a caller asks for: within the operator's ceilings, and whole."""
 
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from novita_gpu.contract import AutoStopRequest, time_text
+from novita_gpu.contract.requests import RecoveryRequest
 from novita_gpu.domain.errors import Fault, Invalid
 from novita_gpu.domain.idle import minutes
-from novita_gpu.domain.spec import AutoStop, Spec
+from novita_gpu.domain.spec import AutoStop, Recovery, Spec
 from novita_gpu.domain.value import Value
 
 
@@ -32,6 +33,15 @@ def agreed(asked: AutoStopRequest | None, base: AutoStop, ceilings: Ceilings, sp
     faults = _faults(asked, ceilings.max_idle, now) if asked and ceilings.max_idle else []
     if faults:
         raise Invalid(*faults)
+    return policy
+
+
+def agreed_recovery(asked: RecoveryRequest | None, base: Recovery) -> Recovery:
+    """Raises `Invalid` where an image is to be saved nowhere."""
+    policy = asked.over(base) if asked else base
+    if policy.save_image and not policy.image_repository:
+        message = "needs recovery.imageRepository, as RECOVERY_IMAGE_REPOSITORY is not set here"
+        raise Invalid(Fault(field="recovery.saveImage", message=message, value="true"))
     return policy
 
 

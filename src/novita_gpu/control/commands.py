@@ -19,7 +19,7 @@ from novita_gpu.contract import (
     time_text,
 )
 from novita_gpu.control.bell import Bell
-from novita_gpu.control.ceilings import Ceilings, agreed
+from novita_gpu.control.ceilings import Ceilings, agreed, agreed_recovery
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.order import Orders, Quote
 from novita_gpu.domain.advice import promise
@@ -142,7 +142,7 @@ class Commands:
             after = replace(
                 record,
                 auto_stop=agreed(stop, record.auto_stop, ceilings, record.spec, now) if stop else record.auto_stop,
-                recovery=request.recovery.over(record.recovery) if request.recovery else record.recovery,
+                recovery=agreed_recovery(request.recovery, record.recovery),
                 on_start_capacity=request.on_start_capacity or record.on_start_capacity,
                 webhook_url=url if isinstance(url, str) or url is None else record.webhook_url,
             )
@@ -215,7 +215,7 @@ class Commands:
             run=Run(kind=RunKind.LAUNCH, asked_at=now),
             health_check=check.over(defaults.health_check) if check else defaults.health_check,
             auto_stop=agreed(request.auto_stop, defaults.auto_stop, defaults.ceilings, spec, now),
-            recovery=request.recovery.over(defaults.recovery) if request.recovery else defaults.recovery,
+            recovery=agreed_recovery(request.recovery, defaults.recovery),
             on_start_capacity=request.on_start_capacity or defaults.on_start_capacity,
             dearest=dearest(quote, self._limits),
             webhook_url=request.webhook_url,

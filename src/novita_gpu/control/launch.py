@@ -22,6 +22,7 @@ from novita_gpu.domain.answers import (
     paused,
 )
 from novita_gpu.domain.events import Cause, EventType
+from novita_gpu.domain.imaging import spec_of
 from novita_gpu.domain.instance import Attempt, Offer, Record
 from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.domain.limits import UNLIMITED, Limits
@@ -121,7 +122,7 @@ class Launcher:
             product_id=attempt.offer.product_id,
             cluster_id=attempt.offer.cluster_id,
             billing_mode=attempt.offer.billing_mode,
-            spec=record.spec,
+            spec=spec_of(record),
         )
         send_by = begun + SEND_WITHIN.total_seconds()
         return await replied(self._cloud.create(order, send_by=send_by), self._now)

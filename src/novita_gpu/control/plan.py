@@ -5,7 +5,7 @@ from datetime import datetime
 
 from novita_gpu.contract import CreateInstance, time_text
 from novita_gpu.contract.costs import OfferView, PassedOverView, PlanView, RefusalView, SpendView
-from novita_gpu.control.ceilings import agreed
+from novita_gpu.control.ceilings import agreed, agreed_recovery
 from novita_gpu.control.commands import Defaults, dearest, taken
 from novita_gpu.control.costs import Costs, burn, limits_view, there
 from novita_gpu.control.order import Orders, Quote
@@ -42,6 +42,7 @@ class Planner:
         first = ranking.offers[0] if ranking and ranking.offers else None
         rate = compute_rate(first.units_per_hour) + disk_rate(quote.spec.rootfs_size_gb) if first else 0
         defaults = self._defaults
+        agreed_recovery(request.recovery, defaults.recovery)
         policy = agreed(request.auto_stop, defaults.auto_stop, defaults.ceilings, quote.spec, self._now())
         return PlanView(
             name=request.name,

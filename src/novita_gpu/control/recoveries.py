@@ -15,7 +15,7 @@ from novita_gpu.contract.recovery import (
     Stage,
 )
 from novita_gpu.control.bell import Bell
-from novita_gpu.control.reconcile import MIGRATIONS
+from novita_gpu.control.inspection import MIGRATIONS
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import EXITED_STATUS, Record, Wish, status
 from novita_gpu.domain.recovery import RecoveryPolicy, eligible_at, is_meant_as_spot, of_the_day

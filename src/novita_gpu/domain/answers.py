@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import EventType
+from novita_gpu.domain.imaging import is_of_its_image, refused
 from novita_gpu.domain.instance import (
     Attempt,
     AttemptState,
@@ -123,6 +124,8 @@ def _create_refused(record: Record, attempt: Attempt, reply: Reply) -> Learned:
     if refusal in {Refusal.CAPACITY, Refusal.WITHDRAWN}:
         reason = f"{offer.product_id} in {offer.region}: {reply.message}"
         return Learned(record=record, notes=(Note(type=EventType.OFFER_REFUSED, reason=reason),))
+    if refusal is Refusal.REJECTED and is_of_its_image(record):
+        return refused(record.with_attempt(replace(attempt, refusal=Refusal.LATER)), reply.message)
     if refusal is Refusal.REJECTED:
         return Learned(record=failed(record, "NOVITA_REJECTED", f"the cloud refused it: {reply.message}", reply.at))
     if refusal is Refusal.HELD:

@@ -1,8 +1,8 @@
 """The one next step for an instance, with its reason. Pure: no I/O, no clock.
 
 The first rule that fits decides, in this order: twin → closed → open attempt → unanswered mutation → delete wanted →
-absent from the listing → exited unasked → time limit → stop wanted → its own policy → recovery → no machine → not
-running → not ready → rest.
+absent from the listing → exited unasked → time limit → stop wanted → its own policy → runs dearer → image →
+recovery → no machine → not running → not ready → rest.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.case import NONE_KNOWN, UNHEARD, Case, Policy, limit_at, mutate, pause
+from novita_gpu.domain.dearer import tell_at
 from novita_gpu.domain.idle import (
     DISCARD_NOTICE,
     acting_due,
@@ -19,6 +20,7 @@ from novita_gpu.domain.idle import (
     next_at,
     notice,
 )
+from novita_gpu.domain.imaging import next_at as image_at
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
     EXITED_STATUS,
@@ -34,7 +36,7 @@ from novita_gpu.domain.learn import YOUNG, counts, may_lag, settles
 from novita_gpu.domain.look import Look
 from novita_gpu.domain.orphans import Orphans, Standing, is_past, standing
 from novita_gpu.domain.readiness import next_probe_at, targets_are_known
-from novita_gpu.domain.reclaim import recovery, recreate, take_back
+from novita_gpu.domain.reclaim import dearer, recovery, recreate, save_image, take_back
 from novita_gpu.domain.steps import (
     Adopt,
     Change,
@@ -293,7 +295,13 @@ def _not_ready(case: Case) -> Step | None:
 
 
 def _at_rest(case: Case) -> Step:
-    return Rest(until=next_at(case.record, case.heard, case.now, case.policy.idle), reason="as wanted")
+    record = case.record
+    times = (
+        next_at(record, case.heard, case.now, case.policy.idle),
+        tell_at(record.dearer),
+        image_at(record, case.now),
+    )
+    return Rest(until=min((at for at in times if at), default=None), reason="as wanted")
 
 
 _RULES: tuple[Callable[[Case], Step | None], ...] = (
@@ -307,6 +315,8 @@ _RULES: tuple[Callable[[Case], Step | None], ...] = (
     _time_limit,
     _stop_wanted,
     _own_policy,
+    dearer,
+    save_image,
     recovery,
     _no_machine,
     _not_running,

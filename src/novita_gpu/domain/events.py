@@ -25,6 +25,10 @@ class EventType(StrEnum):
     AUTO_DELETE_WARNING = "instance.auto_delete_warning"  # stopped for long, and to be deleted in a day
     STILL_BILLING = "instance.still_billing"  # a stop or delete was asked for three times in vain
     RECOVERED = "instance.recovered"
+    DEARER = "instance.dearer"  # asked for as spot, it runs on demand; told of every day
+    IMAGE_ASKED = "recovery.image_asked"  # its disk is being saved, as its machine will be taken
+    IMAGE_SAVED = "recovery.image_saved"
+    IMAGE_FAILED = "recovery.image_failed"  # not saved, or no new machine is made from it
     UPDATED = "instance.updated"  # its policy was changed
     OFFER_CHOSEN = "launch.offer_chosen"  # it is being bought; the reason says why this one
     OFFER_REFUSED = "launch.offer_refused"  # the cloud would not sell it; the next one is tried
@@ -62,6 +66,7 @@ DELIVERED = frozenset(
         EventType.AUTO_DELETE_WARNING,
         EventType.STILL_BILLING,
         EventType.RECOVERED,
+        EventType.DEARER,
         EventType.WEBHOOK_TEST,
     }
 )

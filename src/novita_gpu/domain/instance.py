@@ -7,7 +7,9 @@ from typing import Literal, NewType
 from msgspec.structs import replace
 
 from novita_gpu.domain.bill import Bill
+from novita_gpu.domain.dearer import Dearer
 from novita_gpu.domain.gpu import GpuReading
+from novita_gpu.domain.image import SavedImage
 from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import AutoStop, BillingMode, HealthCheck, OnStartCapacity, Recovery, Spec
 from novita_gpu.domain.value import Value
@@ -267,6 +269,8 @@ class Record(Value, frozen=True, kw_only=True):
     reason: str | None = None
     bill: Bill = Bill()
     saving: Saving = Saving()
+    dearer: Dearer = Dearer()
+    image: SavedImage | None = None  # the last one made at a notice
     recovering: Recovering | None = None
     recoveries: tuple[datetime, ...] = ()  # begins of those within a day
     due: datetime | None = None  # when the next pass is due; the alarm is only a copy
@@ -324,8 +328,14 @@ def is_down(record: Record) -> bool:
     if record.open_attempt:
         return False
     if record.machine is None:
-        return True
+        return _is_former_down(record)
     return record.seen is not None and record.seen.status == EXITED_STATUS and not _may_come_up(record)
+
+
+def _is_former_down(record: Record) -> bool:
+    """The machine that waits for its replacement does not run either, as far as is known."""
+    seen = record.recovering.former_seen if record.recovering and record.recovering.former else None
+    return seen is None or seen.status in GOING_STATUSES | {EXITED_STATUS}
 
 
 def _may_come_up(record: Record) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from msgspec import field
 from msgspec.structs import replace
 
+from novita_gpu.domain.dearer import counted
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import (
     COMING_UP_STATUSES,
@@ -27,6 +28,7 @@ from novita_gpu.domain.meter import metered
 from novita_gpu.domain.recovery import (
     exit_of,
     is_announced,
+    is_dearer,
     lost,
     lost_again,
     migrated_outside,
@@ -54,11 +56,22 @@ class Learned(Value, frozen=True, kw_only=True):
     notes: tuple[Note, ...] = ()
 
 
+def plus(learned: Learned, record: Record, *notes: Note) -> Learned:
+    """What was learned, with what follows from it."""
+    return Learned(record=record, notes=(*learned.notes, *notes))
+
+
 def learn(record: Record, look: Look | None, settle: timedelta) -> Learned:
     """The record with everything in it that the look tells for certain."""
     if look is None:
         return Learned(record=record)
-    record = _absence_of_marker(record, look, settle)
+    learned = _learned(record, look, settle)
+    dearer = counted(learned.record.dearer, look.began_at, is_so=is_dearer(learned.record))
+    return replace(learned, record=replace(learned.record, dearer=dearer))
+
+
+def _learned(record: Record, look: Look, settle: timedelta) -> Learned:
+    record = _with_former(_absence_of_marker(record, look, settle), look)
     if not counts(record, look):
         return Learned(record=record)
     if look.row:
@@ -103,6 +116,19 @@ def _absence_of_marker(record: Record, look: Look, settle: timedelta) -> Record:
     if any(row.marker == attempt.marker for row in look.marked):
         return record
     return record.with_attempt(replace(attempt, absent_at=look.began_at))
+
+
+def _with_former(record: Record, look: Look) -> Record:
+    """Its former machine may be started by somebody else while its replacement comes."""
+    recovering = record.recovering
+    former = recovering.former if recovering else None
+    row = next((row for row in look.marked if former and row.id == former.id), None)
+    if recovering is None or row is None:
+        return record
+    if recovering.former_seen and recovering.former_seen.status == row.seen.status:
+        return record
+    seen = replace(row.seen, at=look.began_at)
+    return replace(record, recovering=replace(recovering, former_seen=seen))
 
 
 def _placed(record: Record, row: Row) -> Record:
@@ -195,12 +221,20 @@ def _exited(record: Record, at: datetime, job: MigrationJob | None, *, certain: 
         return Learned(record=_migration_failed(record, job))
     exit_ = exit_of(record, at, job)
     if exit_.kind == "waits":
-        return Learned(record=record)
+        return _moved_by_others(record, at, exit_.reason)
     if exit_.kind == "lost" and record.recovery.on_reclaim != "none":
         return Learned(record=lost(record, at, exit_.reason))
     reason = f"{exit_.reason}; recovery is off for it" if exit_.kind == "lost" else exit_.reason
     stopped = replace(without_recovery(record, Wish.STOPPED), wants=Wish.STOPPED, stopped_at=at, reason=reason)
     return Learned(record=stopped, notes=(Note(type=EventType.CHANGED_OUTSIDE, reason=reason),))
+
+
+def _moved_by_others(record: Record, at: datetime, reason: str) -> Learned:
+    """Its end is ours to see to, and within the time that a launch may take."""
+    if record.recovery.on_reclaim == "none":
+        return Learned(record=record)
+    note = Note(type=EventType.CHANGED_OUTSIDE, reason=reason)
+    return Learned(record=migrated_outside(record, at, reason), notes=(note,))
 
 
 def _migration_failed(record: Record, job: MigrationJob | None) -> Record:

@@ -32,6 +32,7 @@ class MigrationJob(Value, frozen=True, kw_only=True):
     id: str
     state: str
     error: str = ""
+    created_at: datetime | None = None
 
     @property
     def is_under_way(self) -> bool:

@@ -15,6 +15,8 @@ from novita_gpu.domain.look import MigrationJob
 from novita_gpu.domain.spec import BillingMode
 from novita_gpu.domain.value import Value
 
+# How long after the loss a saving that is under way is waited for.
+IMAGE_WITHIN = timedelta(minutes=10)
 # The cloud promises a spot machine so long before it may be taken (documented).
 GUARANTEED = timedelta(hours=1)
 # Recoveries are counted within this.
@@ -189,6 +191,19 @@ def look_every(records: Collection[Record], now: datetime, *, spot: timedelta, m
         return None
     doomed = any(r.seen and is_announced(r.seen) and not r.recovering for r in running)
     return min(spot, moving) if doomed or any(is_alarmed(r, records, now) for r in running) else spot
+
+
+def is_dearer(record: Record) -> bool:
+    """It bills on demand though it was asked for as spot."""
+    machine = record.machine
+    is_on_demand = machine is not None and machine.offer.billing_mode is BillingMode.ON_DEMAND
+    return is_on_demand and record.spec.billing_mode is BillingMode.SPOT and record.bill.rate.compute > 0
+
+
+def spot_price(record: Record) -> int | None:
+    """1/100000 USD per hour of the last spot offer that was tried."""
+    prices = [a.offer.units_per_hour for a in record.attempts if a.offer.billing_mode is BillingMode.SPOT]
+    return prices[-1] if prices else None
 
 
 def is_meant_as_spot(record: Record) -> bool:

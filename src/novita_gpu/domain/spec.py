@@ -92,7 +92,9 @@ class Recovery(Value, frozen=True, kw_only=True):
     on_reclaim: Literal["migrate", "recreate", "none"] = "migrate"
     max_per_day: int = 3
     allow_on_demand: bool = False
-    save_image: bool = False
+    save_image: bool = False  # at a notice; the new machine is made from it
+    image_repository: str = ""  # where to, without a tag
+    image_auth_id: str = ""
     when_unsure: Literal["recover", "leave"] = "recover"  # a spot machine that exited without any sign
 
 

@@ -122,6 +122,24 @@ class TakeBack(Value, frozen=True, kw_only=True):
     reason: str
 
 
+class SaveImage(Value, frozen=True, kw_only=True):
+    """Have its disk saved as an image, as its machine will be taken."""
+
+    reason: str
+
+
+class LookAtImage(Value, frozen=True, kw_only=True):
+    """Read what has become of the saving."""
+
+    reason: str
+
+
+class WarnDearer(Value, frozen=True, kw_only=True):
+    """Tell that it runs on demand though it was asked for as spot."""
+
+    reason: str
+
+
 class Fail(Value, frozen=True, kw_only=True):
     """It cannot be had as asked: bring down what runs for it and say why."""
 
@@ -145,6 +163,9 @@ Step = (
     | Postpone
     | Recover
     | TakeBack
+    | SaveImage
+    | LookAtImage
+    | WarnDearer
     | Probe
     | Fail
 )

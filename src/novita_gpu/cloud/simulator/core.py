@@ -175,8 +175,9 @@ class Cloud:
         self._begin(machine, Stay("migrating"))
         return job
 
-    def save_image(self, instance_id: str, now: float) -> Job:
+    def save_image(self, instance_id: str, auth_id: str, now: float) -> Job:
         """Begin a job that saves the machine's disk as an image."""
+        self.shelf.check_auth(auth_id)
         return self._new_job("saveImage", self._in(instance_id, now, "running", "exited"))
 
     def break_job(self, job_id: str, now: float) -> Job:

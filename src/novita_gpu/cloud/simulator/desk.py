@@ -130,7 +130,8 @@ class Desk:
 
     def on_save_image(self, ask: Ask) -> Answer:
         ask.text("image")
-        return answer_json({"jobId": self._cloud.save_image(ask.text("instanceId"), ask.now).id})
+        auth_id = str(ask.body.get("registryAuthId", ""))
+        return answer_json({"jobId": self._cloud.save_image(ask.text("instanceId"), auth_id, ask.now).id})
 
     def on_clusters(self, _ask: Ask) -> Answer:
         shelf = self._cloud.shelf
