@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.instance import CloudId, Record, Seen, Wish
 from novita_gpu.domain.recovery import begun, lost
-from tests.api.served import Scope, Served
+from tests.api.served import LEAST, Scope, Served
 from tests.domain import given
 
 
@@ -92,3 +92,28 @@ async def test_failed_migrations_of_others_and_of_what_is_stopped_are_left(api: 
     (row,) = (await api.post("/api/instances/migration/check-failed")).json["results"]
     assert (row["outcome"], row["reason"]) == ("none", "the instance is not meant to run")
     assert api.bell.instances == []
+
+
+async def test_an_image_needs_a_place_to_be_saved_at(api: Served) -> None:
+    wanted: dict[str, Any] = {"recovery": {"saveImage": True}}
+    refused = await api.post("/api/instances", {**LEAST, "name": "a", **wanted})
+    assert refused.status == 400
+    (fault,) = refused.json["error"]["details"]
+    assert fault["field"] == "recovery.saveImage"
+    assert "imageRepository" in fault["message"]
+    for wrong in ("registry.example.com/team/x:latest", "UPPER/case:1", "", "a b"):
+        wanted["recovery"]["imageRepository"] = wrong
+        told = await api.post("/api/instances", {**LEAST, "name": "a", **wanted})
+        assert (told.status, told.json["error"]["details"][0]["field"]) == (400, "recovery.imageRepository")
+    wanted["recovery"]["imageRepository"] = "registry.example.com:5000/team/x"
+    assert (await api.post("/api/instances", {**LEAST, "name": "a", **wanted})).status == 201
+
+
+async def test_figures_count_what_was_taken_what_came_back_and_what_runs_dearer(api: Served) -> None:
+    before = await api.becomes(await api.created(), given.ready())
+    await api.becomes(before, taken(before))
+    lines = (await api.get("/metrics")).body.decode().splitlines()
+    assert "novita_gpu_reclaims_total 1.0" in lines
+    assert 'novita_gpu_events_total{type="instance.creating"} 1.0' in lines
+    assert 'novita_gpu_recovery_seconds_bucket{by="migrate",le="+Inf"} 0.0' in lines
+    assert "novita_gpu_dearer_instances 0.0" in lines

@@ -83,7 +83,8 @@ async def test_create_and_plan_send_every_option(tmp_path: Path) -> None:
         --command c --entrypoint e --min-cuda 12.4 --storage ns --storage ns2:/data --health-path /h --health-port 80
         --health-timeout-ms 1000 --health-retries 0 --health-retry-delay-ms 100 --health-max-wait-ms 30000
         --auto-stop --idle-minutes 5 --activity gpu --max-lifetime-minutes 60 --pinned-until 2026-01-31T12:00:00Z
-        --on-reclaim none --recoveries-per-day 1 --recover-on-demand --no-save-image --on-start-capacity fail
+        --on-reclaim none --recoveries-per-day 1 --recover-on-demand --save-image
+        --image-repository registry.example.com/team/saved --image-auth auth-1 --on-start-capacity fail
         --webhook-url https://example.com --json"""
     async with serving() as plane:
         plane.tell("POST /api/instances/plan", Said(body={"name": "trainer-1"}))
@@ -128,7 +129,14 @@ async def test_create_and_plan_send_every_option(tmp_path: Path) -> None:
             "maxLifetimeMinutes": 60,
             "pinnedUntil": "2026-01-31T12:00:00Z",
         },
-        "recovery": {"onReclaim": "none", "maxPerDay": 1, "allowOnDemand": True, "saveImage": False},
+        "recovery": {
+            "onReclaim": "none",
+            "maxPerDay": 1,
+            "allowOnDemand": True,
+            "saveImage": True,
+            "imageRepository": "registry.example.com/team/saved",
+            "imageAuthId": "auth-1",
+        },
         "onStartCapacity": "fail",
         "webhookUrl": "https://example.com",
     }

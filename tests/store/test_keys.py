@@ -103,6 +103,7 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
             keys.empty_times(),
             keys.reserved(),
             keys.ration("i"),
+            keys.counts(),
             keys.rows(),
             keys.markers(),
             keys.mark(),

@@ -14,6 +14,7 @@ from novita_gpu.domain.idle import DEFAULT, IdlePolicy
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
+from novita_gpu.domain.tally import counted
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Change, Claim, Delivery
 
@@ -97,6 +98,7 @@ class Journal:
             guards_activity=weighs_activity,
             weighed_activity=weighed_activity,
             limits=limits,
+            counts=counted(before, record, events),
         )
 
     def _events(

@@ -16,6 +16,8 @@ StoreError
 from datetime import datetime
 from typing import Literal
 
+from msgspec import field
+
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
 from novita_gpu.domain.limits import Limits, Reserved, broken
@@ -125,6 +127,7 @@ class Change(Value, frozen=True, kw_only=True):
     `before` is what the change was decided on: its revision guards the write (None: the record is new).
     `weighed_activity` guards a stop for idleness: a later heartbeat makes it `InUse`.
     `limits` are checked with what all living records reserve once this is written.
+    `counts` are added to the totals, by names without blanks.
     `id` names this very commit: the same again, after a lost answer, is answered as the first was and doubles
     nothing. Without one, each call of `commit` is a commit of its own.
     """
@@ -139,3 +142,4 @@ class Change(Value, frozen=True, kw_only=True):
     guards_activity: bool = False
     weighed_activity: datetime | None = None
     limits: Limits | None = None
+    counts: dict[str, int] = field(default_factory=dict[str, int])

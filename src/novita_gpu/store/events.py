@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.tally import event_count
 from novita_gpu.store.base import Delivery
 from novita_gpu.store.feed import FEED_CAP
 from novita_gpu.store.keys import APPENDED_FOR, Keys
@@ -32,10 +33,10 @@ class Events:
         fixed = [
             *(keys.sequence(), keys.events(), keys.appended(event.id), keys.feed(), keys.feed_number(), keys.due()),
             *(keys.deliveries(), keys.delivery_number(), keys.type(event.type)),
-            keys.timeline(event.instance_id or InstanceId("")),
+            *(keys.timeline(event.instance_id or InstanceId("")), keys.counts()),
         ]
         words: list[Word] = [encode(replace(event, sequence=0)), millis(APPENDED_FOR), FEED_CAP]
-        words += [int(event.instance_id is not None), len(deliveries)]
+        words += [int(event.instance_id is not None), len(deliveries), event_count(event.type)]
         for delivery in deliveries:
             words += [delivery.id, delivery_document(delivery), micros(delivery.due)]
         open_keys = (keys.delivery(delivery.id) for delivery in deliveries)

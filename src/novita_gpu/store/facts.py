@@ -68,6 +68,10 @@ class Facts:
         """What all living records reserve, as a rate."""
         return int(await self._wire.get(self._keys.reserved()) or 0)
 
+    async def counts(self) -> dict[str, int]:
+        """The totals of what was committed, by name."""
+        return {what.decode(): int(many) for what, many in (await self._wire.hgetall(self._keys.counts())).items()}
+
     async def ration(self, name: str, member: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
         """A place for this member among `at_most` in any span of that length, all processes together.
 

@@ -55,6 +55,7 @@ LIFETIMES = {
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
     "empty-times": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="as empties"),
     "reserved": Lifetime(why="the sum of what living records reserve of the operator's limits"),
+    "counts": Lifetime(why="totals that only grow, a few dozen"),
     "ration": Lifetime(ttl=timedelta(hours=1), from_start=True, why="each entry ends with its span, an hour at most"),
     "lock": Lifetime(ttl=timedelta(hours=1), from_start=True, why="the holder says how long, an hour at most"),
     "rows": Lifetime(why="replaced by the next listing"),
@@ -177,6 +178,10 @@ class Keys(Value, frozen=True):
     def reserved(self) -> str:
         """The sum of what living records reserve, as a rate; each record has its part beside its document."""
         return self._of("reserved")
+
+    def counts(self) -> str:
+        """Hash: how often each kind of thing was committed."""
+        return self._of("counts")
 
     def ration(self, name: str) -> str:
         """Sorted set of who has had a place by the time at which it was given."""

@@ -167,7 +167,7 @@ class Records:
             *(keys.closed(), keys.feed(), keys.feed_number(), keys.due(), keys.deliveries(), keys.delivery_number()),
             *(keys.name(after.name), keys.name(before.name if before else after.name)),
             *(keys.machine(machine or CloudId("")), keys.machine(had_machine or CloudId(""))),
-            keys.reserved(),
+            *(keys.reserved(), keys.counts()),
         ]
         words: list[Word] = [
             *(commit, before.revision if before else 0, after.id, record_document(after)),
@@ -180,6 +180,7 @@ class Records:
             *(millis(ANSWERED_FOR), FEED_CAP, int(bool(machine)), int(bool(had_machine))),
             *(len(change.events), len(change.deliveries)),
             *(reserved(after), *_limits(change)),
+            " ".join(f"{what}={by}" for what, by in change.counts.items()),
             *(encode(replace(event, sequence=0)) for event in change.events),
         ]
         for delivery in change.deliveries:

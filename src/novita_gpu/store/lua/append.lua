@@ -1,10 +1,12 @@
 -- One event that belongs to no change of a record, with its deliveries.
 local counter, events, appended, feed_stream, feed_number = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, deliveries, delivery_number, event_type, timeline = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local FIRST_DELIVERY = 10
+local counts = KEYS[11]
+local FIRST_DELIVERY = 11
 local document, appended_for_ms, feed_cap = ARGV[1], ARGV[2], ARGV[3]
 local has_timeline, delivery_count = ARGV[4] == '1', tonumber(ARGV[5])
-local WORDS = 5
+local counted = ARGV[6]
+local WORDS = 6
 
 local known = redis.call('GET', appended)
 if known then
@@ -15,6 +17,7 @@ if has_timeline then
   indexes = { event_type, timeline }
 end
 local sequence = tell(counter, events, indexes, document)
+redis.call('HINCRBY', counts, counted, 1)
 redis.call('SET', appended, sequence, 'PX', appended_for_ms)
 for i = 1, delivery_count do
   local word = WORDS + (i - 1) * 3

@@ -3,8 +3,8 @@ local record, activity, timeline, closed_name, claim = KEYS[1], KEYS[2], KEYS[3]
 local sequence_key, events, living, closed = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local feed_stream, feed_number, due, deliveries, delivery_number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local name, name_before, machine, machine_before = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
-local reserved_key = KEYS[19]
-local TYPES = 19
+local reserved_key, counts = KEYS[19], KEYS[20]
+local TYPES = 20
 
 local commit, expected, id, document = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local takes_heartbeats, closed_at, closed_for_ms, weighed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -12,7 +12,8 @@ local token, answer, answered_for_ms, feed_cap = ARGV[9], ARGV[10], ARGV[11], AR
 local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
 local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
 local reserves, most_instances, most_reserved = tonumber(ARGV[17]), ARGV[18], ARGV[19]
-local WORDS = 19
+local counted = ARGV[20]
+local WORDS = 20
 local is_closed = closed_at ~= ''
 
 local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed', 'reserved')
@@ -67,6 +68,10 @@ for i = 1, delivery_count do
   local its_sequence = of_event > 0 and sequences[of_event] or ARGV[word + 4]
   local key = KEYS[TYPES + event_count + i]
   deliver(key, due, deliveries, delivery_number, ARGV[word + 1], ARGV[word + 2], its_sequence, ARGV[word + 5])
+end
+
+for what, by in string.gmatch(counted, '(%S+)=(%d+)') do
+  redis.call('HINCRBY', counts, what, by)
 end
 
 local new_revision = whole(revision + 1)
