@@ -21,7 +21,8 @@ from novita_gpu.domain.instance import (
     status,
 )
 from novita_gpu.domain.look import Look
-from novita_gpu.domain.spec import AutoStop
+from novita_gpu.domain.recovery import lost
+from novita_gpu.domain.spec import AutoStop, Recovery
 from novita_gpu.domain.steps import (
     Adopt,
     Change,
@@ -32,7 +33,9 @@ from novita_gpu.domain.steps import (
     Inspect,
     Launch,
     Probe,
+    Recover,
     Rest,
+    SaveImage,
     Settle,
     Warn,
     WarnDiscard,
@@ -55,6 +58,7 @@ from tests.domain.given import (
     stopped,
     warned_of,
 )
+from tests.domain.test_recovery import spot
 
 OPEN = new(attempts=(attempt(),))
 LOST = new(attempts=(attempt(absent_at=at(60)),))
@@ -429,3 +433,39 @@ def test_a_record_that_moved_to_the_cloud_by_adoption_rests_until_seen() -> None
 def test_each_rule_names_its_reason() -> None:
     for record in (new(), OPEN, launched(), running(), ready(), stopped(), deleting(ready())):
         assert decide(record, None, at(5000), POLICY).reason
+
+
+LOST_SPOT = lost(spot(), at(200), "taken")
+NOTICED = replace(
+    spot(recovery=Recovery(save_image=True, image_repository="r/x")),
+    seen=Seen(at=at(150), status="running", spot_status="notified"),
+    attempts=(attempt(state=AttemptState.ADOPTED, machine=MACHINE),),
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "look", "kind"),
+    [
+        (new(), None, Launch),
+        (stopped(wants=Wish.RUNNING, run=Run(kind=RunKind.START, asked_at=at(200))), got(201, row("exited")), Change),
+        (LOST_SPOT, None, Recover),
+        (NOTICED, None, SaveImage),
+    ],
+)
+def test_a_copy_begins_nothing_that_bills_while_the_shared_store_is_out(
+    record: Record, look: Look | None, kind: type
+) -> None:
+    assert isinstance(step(record, look, 202), kind)
+    held = step(replace(record, base=7), look, 202)
+    assert isinstance(held, Rest)
+    assert "shared store" in held.reason
+
+
+def test_a_copy_is_stopped_and_deleted_all_the_same() -> None:
+    copy = replace(ready(), base=7)
+    stop = step(replace(copy, wants=Wish.STOPPED), None, 300)
+    assert isinstance(stop, Change)
+    assert stop.kind is MutationKind.STOP
+    remove = step(replace(copy, wants=Wish.DELETED), None, 300)
+    assert isinstance(remove, Change)
+    assert remove.kind is MutationKind.DELETE

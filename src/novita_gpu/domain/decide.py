@@ -48,7 +48,9 @@ from novita_gpu.domain.steps import (
     Launch,
     Measure,
     Probe,
+    Recover,
     Rest,
+    SaveImage,
     Settle,
     Step,
     Warn,
@@ -76,8 +78,17 @@ def decide(
     for rule in _RULES:
         step = rule(case)
         if step is not None:
-            return step
+            return _held(case, step)
     return _at_rest(case)
+
+
+def _held(case: Case, step: Step) -> Step:
+    """By a copy of a record of the shared store, which is out, nothing is begun that bills: others may act by it."""
+    kinds = {MutationKind.START, MutationKind.RESTART, MutationKind.MIGRATE}
+    bills = isinstance(step, Launch | Recover | SaveImage) or (isinstance(step, Change) and step.kind in kinds)
+    if case.record.base is None or not bills:
+        return step
+    return Rest(reason=f"{step.reason}; it waits for the shared store, which is out")
 
 
 def _closed(case: Case) -> Step | None:

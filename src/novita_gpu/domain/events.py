@@ -29,6 +29,7 @@ class EventType(StrEnum):
     IMAGE_ASKED = "recovery.image_asked"  # its disk is being saved, as its machine will be taken
     IMAGE_SAVED = "recovery.image_saved"
     IMAGE_FAILED = "recovery.image_failed"  # not saved, or no new machine is made from it
+    RENAMED = "instance.renamed"  # two of one name were made while the shared store was out
     UPDATED = "instance.updated"  # its policy was changed
     OFFER_CHOSEN = "launch.offer_chosen"  # it is being bought; the reason says why this one
     OFFER_REFUSED = "launch.offer_refused"  # the cloud would not sell it; the next one is tried

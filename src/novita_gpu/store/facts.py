@@ -14,6 +14,7 @@ LOCK = Script("lock")
 UNLOCK = Script("unlock")
 REMEMBER = Script("remember")
 RATION = Script("ration")
+RAISE = Script("raise")
 LOCKED_AT_MOST = timedelta(hours=1)
 
 
@@ -67,6 +68,10 @@ class Facts:
     async def reserved(self) -> int:
         """What all living records reserve, as a rate."""
         return int(await self._wire.get(self._keys.reserved()) or 0)
+
+    async def raise_sequence(self, least: int) -> None:
+        """No event is given a sequence up to `least` from here on: another store has given these."""
+        await self._wire.number(RAISE, (self._keys.sequence(),), (least,))
 
     async def counts(self) -> dict[str, int]:
         """The totals of what was committed, by name."""

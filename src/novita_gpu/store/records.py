@@ -181,6 +181,7 @@ class Records:
             *(len(change.events), len(change.deliveries)),
             *(reserved(after), *_limits(change)),
             " ".join(f"{what}={by}" for what, by in change.counts.items()),
+            change.after.revision,
             *(encode(replace(event, sequence=0)) for event in change.events),
         ]
         for delivery in change.deliveries:

@@ -12,8 +12,8 @@ local token, answer, answered_for_ms, feed_cap = ARGV[9], ARGV[10], ARGV[11], AR
 local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
 local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
 local reserves, most_instances, most_reserved = tonumber(ARGV[17]), ARGV[18], ARGV[19]
-local counted = ARGV[20]
-local WORDS = 20
+local counted, known_revision = ARGV[20], tonumber(ARGV[21])
+local WORDS = 21
 local is_closed = closed_at ~= ''
 
 local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed', 'reserved')
@@ -74,7 +74,8 @@ for what, by in string.gmatch(counted, '(%S+)=(%d+)') do
   redis.call('HINCRBY', counts, what, by)
 end
 
-local new_revision = whole(revision + 1)
+-- A record that comes from another store never goes back behind the revision that it had there.
+local new_revision = whole(math.max(revision, known_revision) + 1)
 commits = commits .. commit .. '=' .. new_revision .. '=' .. sequence .. ' '
 local _, kept = string.gsub(commits, ' ', ' ')
 if kept > 8 then

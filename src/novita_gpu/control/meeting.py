@@ -1,0 +1,158 @@
+"""The way back: what was kept in a private store while the shared one was out is written there, once.
+
+Every step may be repeated: a process that is killed in the midst of it begins again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import structlog
+from msgspec.structs import replace
+
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.parting import PARTED, base_fact
+from novita_gpu.domain.events import Cause, Event, EventType
+from novita_gpu.domain.instance import InstanceId, Record
+from novita_gpu.domain.learn import Learned, Note
+from novita_gpu.domain.merge import merged
+from novita_gpu.domain.tally import counted
+from novita_gpu.domain.value import Value
+from novita_gpu.store import Store
+from novita_gpu.store.base import Change, Delivery, HadAlready, NameTaken, NotRunning, Stale
+from novita_gpu.store.stored import record_of
+
+log = structlog.get_logger()
+
+CAUSE = Cause(actor="sync", reason="the shared store is back")
+PAGE = 500
+# Races lost to others who commit to the same record, and names that are taken, before it is given up for now.
+TRIES = 50
+
+
+class Met(Value, frozen=True, kw_only=True):
+    """How many records were written, of those how many as new ones and how many under another name."""
+
+    records: int = 0
+    new: int = 0
+    renamed: int = 0
+
+
+class Meeting:
+    """`journal` writes to the shared store."""
+
+    def __init__(self, private: Store, shared: Store, journal: Journal, now: Callable[[], datetime]) -> None:
+        self._private, self._shared, self._journal, self._now = private, shared, journal, now
+        self._events: dict[InstanceId, list[Event]] = defaultdict(list)
+        self._open: dict[str, list[Delivery]] = defaultdict(list)
+
+    async def meet(self) -> Met:
+        """Raises the stores' errors; what was written by then is not written again."""
+        private, session = self._private, await self._private.facts.fact(PARTED)
+        if session is None:
+            return Met()
+        await self._shared.facts.raise_sequence(await private.records.last_sequence())
+        await self._read()
+        met = Met()
+        for record in await private.records.load_many(await private.records.all_ids()):
+            met = await self._met(record, session, met)
+        await self._touch()
+        return met
+
+    async def _read(self) -> None:
+        """The events of this time, and the deliveries that are open still. What belongs to no record goes first."""
+        before: int | None = None
+        while True:
+            page, before = await self._private.deliveries.newest(PAGE, before)
+            for delivery in page:
+                if delivery.state == "pending":
+                    self._open[delivery.event_id].append(delivery)
+            if before is None:
+                break
+        after = 0
+        while events := await self._private.events.read(after, PAGE):
+            for event in events:
+                if event.instance_id:
+                    self._events[event.instance_id].append(event)
+                else:
+                    await self._shared.events.append(event, self._open[event.id])
+            after = events[-1].sequence
+
+    async def _met(self, record: Record, session: str, met: Met) -> Met:
+        done = f"met:{record.id}"
+        if await self._private.facts.fact(done):
+            return met
+        written = await self._written(record, f"meet:{session}:{record.id}")
+        await self._private.facts.put(done, session)
+        if written is None:
+            return met
+        is_new = record.base is None
+        renamed = written.name != record.name
+        return Met(records=met.records + 1, new=met.new + is_new, renamed=met.renamed + renamed)
+
+    async def _written(self, ours: Record, commit: str) -> Record | None:
+        """None: it never moved here, or is closed and forgotten there."""
+        name = ours.name
+        for number in range(2, TRIES + 2):
+            theirs = await self._shared.records.load(ours.id)
+            change = await self._change(ours, theirs, name)
+            if change is None:
+                return None
+            try:
+                return await self._shared.records.commit(replace(change, id=commit))
+            except Stale:
+                continue
+            except NameTaken:
+                name = f"{ours.name}-{number}"
+            except HadAlready as fault:
+                log.warning("meeting.machine_has_another", instance=ours.id, reason=str(fault))
+                return None
+        raise Stale(f"{ours.id} moved on {TRIES} times while it was being merged")
+
+    async def _change(self, ours: Record, theirs: Record | None, name: str) -> Change | None:
+        events = self._events[ours.id]
+        base = await self._base(ours)
+        if base and ours.revision == base.revision + 1 and not events and theirs:
+            return None
+        if theirs is None or base is None:
+            return None if base and ours.deleted_at else self._as_new(ours, name, events)
+        after = merged(base, ours, theirs)
+        if theirs.revision == base.revision:
+            return self._told(theirs, after, events)
+        change = self._journal.change(theirs, after, CAUSE, self._now())
+        return self._told(theirs, change.after, [*events, *change.events], change.deliveries)
+
+    def _as_new(self, ours: Record, name: str, events: Sequence[Event]) -> Change:
+        """Made here, or lost there. The living one that has its name keeps it."""
+        after = replace(ours, base=None, name=name)
+        if name == ours.name:
+            return self._told(None, after, events)
+        note = Note(type=EventType.RENAMED, reason=f"{ours.name} is the name of another one; it is {name} now")
+        change = self._journal.change(ours, Learned(record=after, notes=(note,)), CAUSE, self._now())
+        return self._told(None, change.after, [*events, *change.events], change.deliveries)
+
+    def _told(
+        self, before: Record | None, after: Record, events: Sequence[Event], deliveries: Iterable[Delivery] = ()
+    ) -> Change:
+        """With the events of this time, and what of them has not been delivered yet."""
+        still_open = [delivery for event in events for delivery in self._open[event.id]]
+        return Change(
+            before=before,
+            after=after,
+            events=tuple(events),
+            deliveries=(*still_open, *deliveries),
+            counts=counted(before, after, events),
+        )
+
+    async def _base(self, ours: Record) -> Record | None:
+        """The record as it was when the stores parted."""
+        stored = await self._private.facts.fact(base_fact(ours.id)) if ours.base is not None else None
+        return record_of(stored.encode(), str(ours.base).encode(), b"0") if stored else None
+
+    async def _touch(self) -> None:
+        ids = await self._private.records.living()
+        for instance, at in (await self._private.records.activities(ids)).items():
+            try:
+                await self._shared.records.touch(instance, at)
+            except NotRunning:
+                continue

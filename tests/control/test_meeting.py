@@ -1,0 +1,238 @@
+"""The shared store goes out and comes back: what was kept meanwhile is written there once, whatever is cut."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.control.journal import Journal
+from novita_gpu.control.meeting import Meeting, Met
+from novita_gpu.control.parting import PARTED, known_by, part
+from novita_gpu.domain.events import Cause, EventType
+from novita_gpu.domain.instance import CloudId, Record, Wish
+from novita_gpu.domain.learn import Learned, Note
+from novita_gpu.store import Store, open_store
+from novita_gpu.store.base import Unavailable
+from tests.api.served import Rung
+from tests.domain.given import T0, ready
+from tests.store.samples import new_event, new_record
+from tests.valkey import forget, new_prefix
+
+HOOK = "https://receiver.example/"
+CAUSE = Cause(actor="admin")
+
+
+class Apart:
+    """One shared store, and the private one of a process that had read it."""
+
+    def __init__(self, shared: Store, private: Store) -> None:
+        self.shared, self.private, self._ids = shared, private, 0
+        self.shared_journal = Journal(shared, Rung(), self.new_id, None)
+        self.private_journal = Journal(private, Rung(), self.new_id, None)
+
+    def new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}_{self._ids:06}"
+
+    async def parted(self, *records: Record, **known: Any) -> list[Record]:
+        stored = [await self.write(self.shared_journal, None, record) for record in records]
+        await self.shared.view.load()
+        await part(replace(known_by(self.shared, {}, alone=True), **known), self.private, "s1", T0)
+        return stored
+
+    async def write(self, journal: Journal, before: Record | None, after: Record, *notes: Note) -> Record:
+        return await journal.write(journal.change(before, Learned(record=after, notes=notes), CAUSE, T0))
+
+    async def moved(self, record: Record, **given: Any) -> Record:
+        """Changed in the private store."""
+        here = await self.private.records.load(record.id)
+        assert here
+        return await self.write(self.private_journal, here, replace(here, **given))
+
+    async def moved_there(self, record: Record, **given: Any) -> Record:
+        there = await self.shared.records.load(record.id)
+        assert there
+        return await self.write(self.shared_journal, there, replace(there, **given))
+
+    async def meet(self) -> Met:
+        return await Meeting(self.private, self.shared, self.shared_journal, lambda: T0).meet()
+
+    async def there(self, record: Record) -> Record:
+        found = await self.shared.records.load(record.id)
+        assert found
+        return found
+
+    async def told(self, record: Record) -> list[tuple[str, str]]:
+        return [(e.id, e.type.value) for e in await self.shared.events.read(limit=500, instance_id=record.id)]
+
+
+@asynccontextmanager
+async def apart(url: str) -> AsyncGenerator[Apart]:
+    """Two stores on one server, under two prefixes."""
+    async with open_store(url, prefix=new_prefix()) as shared, open_store(url, prefix=new_prefix()) as private:
+        try:
+            yield Apart(shared, private)
+        finally:
+            for store in (shared, private):
+                await forget(store)
+
+
+def wished(wish: Wish, record: Record) -> dict[str, Any]:
+    return {"wants": wish, "generation": record.generation + 1, "operation": "op_away"}
+
+
+async def test_what_never_moved_is_left_as_it_is(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(replace(ready(), webhook_url=HOOK))
+        copy = await two.private.records.load(record.id)
+        assert copy
+        assert (copy.base, copy.revision) == (record.revision, record.revision + 1)
+        assert await two.meet() == Met()
+        assert await two.there(record) == record
+
+
+async def test_what_moved_here_alone_is_written_with_its_events_and_open_deliveries_once(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(replace(ready(), webhook_url=HOOK))
+        await two.moved(record, **wished(Wish.STOPPED, record))
+        (event,) = await two.private.events.read(instance_id=record.id)
+        (open_one,) = await two.private.deliveries.due(T0 + timedelta(days=1))
+        assert await two.meet() == Met(records=1)
+        after = await two.there(record)
+        assert (after.wants, after.base) == (Wish.STOPPED, None)
+        assert after.revision > record.revision + 1
+        assert [t for t in await two.told(record) if t[0] == event.id] == [(event.id, "instance.stopping")]
+        found = await two.shared.deliveries.load(open_one.id)
+        assert found
+        assert (found.event_id, found.state) == (event.id, "pending")
+        before = await two.told(record)
+        assert await two.meet() == Met()
+        assert await two.told(record) == before
+
+
+async def test_what_was_delivered_here_is_not_delivered_again(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(replace(ready(), webhook_url=HOOK))
+        await two.moved(record, **wished(Wish.STOPPED, record))
+        (open_one,) = await two.private.deliveries.due(T0 + timedelta(days=1))
+        await two.private.deliveries.save(replace(open_one, state="delivered"))
+        await two.meet()
+        assert await two.shared.deliveries.load(open_one.id) is None
+
+
+async def test_both_moved_the_stronger_wish_is_kept_and_a_new_status_told(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(ready())
+        await two.moved(record, **wished(Wish.DELETED, record))
+        there = await two.moved_there(record, reason="moved there")
+        await two.meet()
+        after = await two.there(record)
+        assert (after.wants, after.reason) == (Wish.DELETED, None)
+        assert after.revision > there.revision
+        assert "instance.deleting" in [type_ for _, type_ in await two.told(record)]
+
+
+async def test_a_record_made_here_is_new_there_and_a_taken_name_gets_a_number(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.parted()
+        made = await two.write(two.private_journal, None, new_record("a"))
+        other = await two.write(two.shared_journal, None, new_record("a"))
+        assert await two.meet() == Met(records=1, new=1, renamed=1)
+        assert ((await two.there(other)).name, (await two.there(made)).name) == ("a", "a-2")
+        assert EventType.RENAMED.value in [type_ for _, type_ in await two.told(made)]
+
+
+async def test_heartbeats_grow_and_sequences_are_never_given_twice(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(ready())
+        late = T0 + timedelta(hours=1)
+        await two.private.records.touch(record.id, late)
+        for _ in range(5):
+            await two.private.events.append(new_event())
+        last = await two.private.records.last_sequence()
+        await two.meet()
+        assert await two.shared.records.activity(record.id) == late
+        assert len(await two.shared.events.read(limit=500)) == 1 + 5
+        assert min(e.sequence for e in (await two.shared.events.read(limit=500))[1:]) > last
+
+
+async def test_a_store_that_came_back_empty_gets_the_living_back(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        running, moved, closed = await two.parted(
+            ready(),
+            replace(new_record("b"), machine=None),
+            replace(new_record("c"), deleted_at=T0, wants=Wish.DELETED),
+        )
+        await two.moved(moved, **wished(Wish.STOPPED, moved))
+        await forget(two.shared)
+        assert await two.meet() == Met(records=2)
+        assert (await two.there(running)).machine == running.machine
+        assert (await two.there(moved)).wants is Wish.STOPPED
+        assert await two.shared.records.load(closed.id) is None
+        assert (
+            await two.shared.records.id_of_machine(CloudId(running.machine.id if running.machine else "")) == running.id
+        )
+
+
+class Cut(Exception):
+    """The process dies here."""
+
+
+def dying(store: Store, after: int, *, done: bool) -> None:
+    """The store's `after`-th command is the last: `done` or not, its answer is lost."""
+    inner, count = store.wire._words, 0  # pyright: ignore[reportPrivateUsage] -- the seam under test
+
+    async def words(*args: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count < after:
+            return await inner(*args)
+        if count == after and done:
+            await inner(*args)
+        raise Unavailable("the process is gone")
+
+    store.wire._words = words  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("side", ["private", "shared"])
+@pytest.mark.parametrize("done", [True, False])
+async def test_killed_anywhere_on_the_way_back_nothing_is_lost_or_doubled(
+    valkey_url: str, side: str, done: bool
+) -> None:
+    for number in range(1, 60):
+        async with apart(valkey_url) as two:
+            moved, both = await two.parted(replace(ready(), webhook_url=HOOK), new_record("b"))
+            await two.moved(moved, **wished(Wish.STOPPED, moved))
+            await two.moved(both, **wished(Wish.STOPPED, both))
+            await two.moved_there(both, reason="moved there")
+            made = await two.write(two.private_journal, None, replace(new_record("c"), webhook_url=HOOK))
+            store: Store = getattr(two, side)
+            whole = store.wire._words  # pyright: ignore[reportPrivateUsage]
+            dying(store, number, done=done)
+            finished = False
+            try:
+                await two.meet()
+                finished = True
+            except Unavailable:
+                pass
+            store.wire._words = whole  # pyright: ignore[reportPrivateUsage]
+            await two.meet()
+            for record in (moved, both):
+                assert (await two.there(record)).wants is Wish.STOPPED
+            assert (await two.there(made)).name == "c"
+            events = await two.shared.events.read(limit=500)
+            assert len({event.id for event in events}) == len(events), number
+            assert await two.shared.deliveries.open_count() == 1 + await two.private.deliveries.open_count()
+            if finished:
+                return
+    raise AssertionError("it never ended")
+
+
+async def test_nothing_is_carried_over_from_a_store_that_was_never_begun(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.private.records.commit(two.private_journal.change(None, new_record("half"), CAUSE, T0))
+        assert await two.private.facts.fact(PARTED) is None
+        assert await two.meet() == Met()

@@ -1,0 +1,109 @@
+"""Two histories of one record, made into one."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from novita_gpu.domain.instance import AttemptState, Failure, Record, Run, RunKind, Wish
+from novita_gpu.domain.merge import merged
+from novita_gpu.domain.spec import AutoStop
+from tests.domain.given import MACHINE, T0, at, attempt, new, ready
+
+BASE = replace(ready(), revision=7)
+
+
+def ours(**given: Any) -> Record:
+    return replace(BASE, base=7, revision=20, updated_at=at(500), **given)
+
+
+def theirs(**given: Any) -> Record:
+    return replace(BASE, revision=11, updated_at=at(400), **given)
+
+
+def wished(wish: Wish, **given: Any) -> dict[str, Any]:
+    return {"wants": wish, "generation": BASE.generation + 1, **given}
+
+
+def test_where_theirs_never_moved_it_is_ours() -> None:
+    here = ours(reason="seen here", **wished(Wish.STOPPED))
+    assert merged(BASE, here, BASE) == replace(here, base=None)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "wants"),
+    [
+        (Wish.DELETED, Wish.STOPPED, Wish.DELETED),
+        (Wish.STOPPED, Wish.DELETED, Wish.DELETED),
+        (Wish.STOPPED, Wish.RUNNING, Wish.STOPPED),
+        (Wish.RUNNING, Wish.STOPPED, Wish.STOPPED),
+        (Wish.RUNNING, Wish.RUNNING, Wish.RUNNING),
+        (Wish.DELETED, None, Wish.DELETED),
+        (Wish.STOPPED, None, Wish.STOPPED),
+        (None, Wish.STOPPED, Wish.STOPPED),
+        (None, None, Wish.RUNNING),
+    ],
+)
+def test_the_stronger_wish_wins_and_only_what_was_wished_is_one(
+    here: Wish | None, there: Wish | None, wants: Wish
+) -> None:
+    mine = ours(**wished(here)) if here else ours()
+    others = theirs(**wished(there)) if there else theirs(reason="seen there")
+    after = merged(BASE, mine, others)
+    assert after.wants is wants
+    assert after.base is None
+    assert after.generation >= max(mine.generation, others.generation) or here is None
+
+
+def test_what_was_only_seen_here_is_no_wish() -> None:
+    """Its machine was replaced there, and is gone: here that looks like somebody's delete."""
+    here = ours(wants=Wish.DELETED, deleted_at=at(450), machine=None)
+    there = theirs(reason="moved on")
+    assert merged(BASE, here, there) == there
+
+
+def test_a_delete_here_of_what_moved_there_is_a_wish_still_to_be_done() -> None:
+    here = ours(deleted_at=at(450), machine=None, **wished(Wish.DELETED, operation="op_9"))
+    after = merged(BASE, here, theirs(reason="moved on"))
+    assert (after.wants, after.deleted_at, after.machine) == (Wish.DELETED, None, BASE.machine)
+    assert after.operation == "op_9"
+
+
+def test_what_is_closed_there_stays_closed() -> None:
+    closed = theirs(wants=Wish.DELETED, deleted_at=at(390), machine=None)
+    assert merged(BASE, ours(**wished(Wish.RUNNING)), closed) == closed
+
+
+def test_a_start_wished_here_brings_its_own_run_and_takes_a_failure_away() -> None:
+    run = Run(kind=RunKind.START, asked_at=at(450))
+    there = theirs(failure=Failure(code="X", message="x", at=at(390)))
+    after = merged(BASE, ours(run=run, **wished(Wish.RUNNING)), there)
+    assert (after.run, after.failure) == (run, None)
+
+
+def test_a_policy_changed_here_alone_counts_and_of_two_the_later() -> None:
+    early, late = AutoStop(idle=timedelta(minutes=5)), AutoStop(idle=timedelta(minutes=50))
+    assert merged(BASE, ours(auto_stop=late), theirs(reason="x")).auto_stop == late
+    assert merged(BASE, ours(), theirs(auto_stop=early)).auto_stop == early
+    assert merged(BASE, ours(auto_stop=late), theirs(auto_stop=early)).auto_stop == late
+    there = theirs(auto_stop=early)
+    assert merged(BASE, ours(auto_stop=late), replace(there, updated_at=at(600))).auto_stop == early
+
+
+def test_an_attempt_that_is_open_there_is_known_from_here_with_its_machine() -> None:
+    base = replace(new(), attempts=(attempt(),), revision=7)
+    adopted = attempt(state=AttemptState.ADOPTED, machine=MACHINE)
+    machine = BASE.machine
+    here = replace(base, base=7, revision=9, attempts=(adopted,), machine=machine, updated_at=at(50))
+    there = replace(base, revision=8, reason="waits", updated_at=at(60))
+    after = merged(base, here, there)
+    assert (after.attempts, after.machine) == ((adopted,), machine)
+    settled = replace(there, attempts=(attempt(state=AttemptState.SETTLED), attempt(number=2, marker="dep1/abc/2")))
+    assert merged(base, here, settled).attempts == settled.attempts
+    assert merged(base, here, settled).machine is None
+
+
+def test_facts_are_theirs() -> None:
+    seen = BASE.seen and replace(BASE.seen, at=T0 + timedelta(seconds=390), status="exited")
+    assert merged(BASE, ours(reason="r"), theirs(seen=seen)).seen == seen
