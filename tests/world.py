@@ -36,6 +36,7 @@ from novita_gpu.domain.instance import EndpointHealth, InstanceId, PortMapping, 
 from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.spec import AutoStop, HealthCheck
 from novita_gpu.store import open_store
+from novita_gpu.store.pace import LOCAL
 from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
 from tests.prove.replica import store_on
 
@@ -43,7 +44,6 @@ T = TypeVar("T")
 NAME = "trainer"
 MOVING, RESTING = timedelta(seconds=2), timedelta(seconds=60)
 MUTATION_TIMEOUT = timedelta(seconds=5)
-SAFETY_NET = timedelta(seconds=60)
 CHECK_EVERY = timedelta(minutes=5)
 POLICY = Policy(settle=timedelta(seconds=4))
 CALLER = Caller(actor="admin")
@@ -262,7 +262,7 @@ class Process:
             answer_within=timedelta(0),
         )
         self.announced: list[datetime] = []
-        self.safety_net = now() + SAFETY_NET
+        self.safety_net = now() + LOCAL.safety_net
 
     async def end(self) -> None:
         await self.cloud.close()
@@ -278,7 +278,7 @@ class Process:
         self.bells.looks = [at for at in self.bells.looks if at > now]
         self.announced = [at for at in self.announced if at > now]
         if self.safety_net <= now:
-            self.safety_net = now + SAFETY_NET
+            self.safety_net = now + LOCAL.safety_net
             announced.append(now)
         if asked or announced:
             following = await self.sweep.sweep(asked=bool(asked))
@@ -289,7 +289,7 @@ class Process:
                 await self.reconciler.reconcile(instance)
 
     def next_at(self) -> datetime:
-        """When something is due. The safety net looks every minute, whatever was lost."""
+        """When something is due. The safety net looks again and again, whatever was lost."""
         times = (*self.bells.looks, *self.bells.alarms.values(), *self.announced, self.safety_net)
         return min(at for at in times if at > self._now())
 

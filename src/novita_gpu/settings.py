@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = Field(
         None, description="A shared Redis or Valkey; unset: a private Valkey in DATA_DIR."
     )
+    redis_profile: Literal["local", "hosted"] = Field(
+        "local",
+        description="hosted: for a server that is paid for by the command; asked less often, later by seconds.",
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the private Valkey, the admin key, the deployment id.")
     deployment_id: str | None = Field(
         None, pattern="^[a-z0-9]{4,16}$", description="Tells this deployment's machines from another's."

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from litestar import Litestar
+from msgspec.structs import replace
 
 from novita_gpu.api.app import build_app
 from novita_gpu.api.desk import Parts
@@ -42,6 +43,7 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.recoveries import Recoveries
+from novita_gpu.control.safety_net import SafetyNet
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.case import Policy
@@ -56,6 +58,7 @@ from novita_gpu.egress import Networks, check_url, guarded_session
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.local import PrivateValkey
+from novita_gpu.store.pace import LOCAL, PACES, Pace
 from novita_gpu.webhooks import Sender
 from novita_gpu.work import Work
 
@@ -161,7 +164,10 @@ async def _built(
     )
     stack.push_async_callback(novita.close)
     cloud = Metered(novita)
-    work = await stack.enter_async_context(Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving).open())
+    pace = _pace(settings)
+    work = await stack.enter_async_context(
+        Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving, pace=pace).open()
+    )
     default_receiver = settings.webhook_url
     journal = Journal(store, work, new_id, default_receiver, _idle_policy(settings))
     limits = _limits(settings)
@@ -250,6 +256,7 @@ async def _built(
         sweep=listed,
         drain=drain,
         trim=trim,
+        safety_net=SafetyNet(store, work, utc_now).check,
         idle_check=idle_check.run,
         idle_check_every=check_every,
     )
@@ -274,6 +281,7 @@ async def _built(
         idle_check=idle_check,
         version=VERSION,
         now=utc_now,
+        every=pace.health,
     )
     given = settings.admin_api_key
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
@@ -353,6 +361,12 @@ def keep_secret(path: Path, secret: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret + "\n")
+
+
+def _pace(settings: Settings) -> Pace:
+    """Listings may follow each other faster than a server of one's own is asked by itself."""
+    pace = PACES[settings.redis_profile]
+    return replace(pace, schedule=min(pace.schedule, settings.moving)) if pace is LOCAL else pace
 
 
 def _policy(settings: Settings) -> Policy:

@@ -18,19 +18,14 @@ from redis.exceptions import RedisError
 
 from novita_gpu.control.bell import NextLook
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.store.pace import LOCAL, Pace
 
 log = structlog.get_logger()
 
-# A killed worker's task comes back after this; too short repeats passes that are only slow.
-REDELIVERY = timedelta(seconds=10)
-# Slots. A full worker sleeps its check interval, so there are more of them than tasks that wait for the network.
+# Slots. A full worker sleeps, so there are more of them than tasks that wait for the network.
 CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
-# How late an alarm may be. Finer, and an idle worker asks the store more often: 250 ms costs 20 commands a second.
-# Rings do not wait for it.
-SCHEDULING = timedelta(seconds=1)
-SAFETY_NET = timedelta(seconds=60)
 TRIM_EVERY = timedelta(hours=1)
 
 
@@ -45,12 +40,12 @@ class Work:
     A ring never fails: what it was for is stored before it is given, so one that is lost costs seconds.
     """
 
-    def __init__(self, url: str, name: str, *, moving: timedelta, redelivery: timedelta = REDELIVERY) -> None:
-        self._moving, self._redelivery = moving, redelivery
+    def __init__(self, url: str, name: str, *, moving: timedelta, pace: Pace = LOCAL) -> None:
+        self._moving, self._pace = moving, pace
         self._docket = Docket(
             name=name,
             url=with_connections(url),
-            heartbeat_interval=timedelta(seconds=30),
+            heartbeat_interval=pace.presence,
             execution_ttl=timedelta(minutes=1),
         )
 
@@ -61,6 +56,7 @@ class Work:
         sweep: Callable[[bool], Awaitable[NextLook | None]],
         drain: Callable[[], Awaitable[datetime | None]],
         trim: Callable[[], Awaitable[None]],
+        safety_net: Callable[[], Awaitable[None]],
         idle_check: Callable[[], Awaitable[None]],
         idle_check_every: timedelta,
     ) -> None:
@@ -79,9 +75,8 @@ class Work:
             if following:
                 await self._look(following.at, asked=following.asked)
 
-        async def safety_net_task(again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)) -> None:
-            await self._look(_now(), asked=False)
-            await self.outbox()
+        async def safety_net_task(again: Perpetual = Perpetual(every=self._pace.safety_net, automatic=True)) -> None:
+            await _guarded("safety_net", "all", safety_net())
 
         async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
             await trim()
@@ -133,8 +128,9 @@ class Work:
         async with Worker(
             self._docket,
             concurrency=CONCURRENCY,
-            redelivery_timeout=self._redelivery,
-            scheduling_resolution=min(SCHEDULING, self._moving),
+            redelivery_timeout=self._pace.abandoned,
+            minimum_check_interval=self._pace.read,
+            scheduling_resolution=self._pace.schedule,
         ) as worker:
             task = asyncio.create_task(worker.run_forever())
             try:

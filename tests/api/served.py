@@ -65,6 +65,7 @@ class Rung:
 
     instances: list[InstanceId] = field(default_factory=list[InstanceId])
     looks: list[datetime] = field(default_factory=list[datetime])
+    outboxes: int = 0
 
     async def ring(self, instance: InstanceId) -> None:
         self.instances.append(instance)
@@ -74,7 +75,8 @@ class Rung:
     async def look(self, at: datetime) -> None:
         self.looks.append(at)
 
-    async def outbox(self) -> None: ...
+    async def outbox(self) -> None:
+        self.outboxes += 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A second doorbell, in memory and on a clock turned by hand: what docket does, and what may go wrong with it.
 
 Rings and alarms fold into one pass, a ring during a pass gives one more, no two passes over one instance at once, and
-what a process had in hand when it died or stood still comes to another one after `REDELIVERY`.
+what a process had in hand when it died or stood still comes to another one after `LOCAL.abandoned`.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from novita_gpu.control.bell import NextLook
 from novita_gpu.domain.instance import InstanceId
-from novita_gpu.work import REDELIVERY, SAFETY_NET
+from novita_gpu.store.pace import LOCAL
 
 CLOUD = "cloud"
 
@@ -69,7 +69,7 @@ class Doorbell:
         self._hear(now)
         self._redeliver(now)
         if self._net <= now:
-            self._net = now + SAFETY_NET.total_seconds()
+            self._net = now + LOCAL.safety_net.total_seconds()
             self.look(now, asked=False)
         busy = {held.job.subject for held in self._held}
         ready = [(at, number, job) for number, (job, at) in enumerate(self._due.items()) if at <= now]
@@ -88,7 +88,7 @@ class Doorbell:
         """The process no longer says that it is at work: from now on its jobs' time runs out."""
         for held in self._held:
             if held.owner is owner:
-                held.until = self._now() + REDELIVERY.total_seconds()
+                held.until = self._now() + LOCAL.abandoned.total_seconds()
 
     def renew(self, owner: object) -> None:
         """It is at work again."""
@@ -97,7 +97,7 @@ class Doorbell:
                 held.until = None
 
     def next_at(self) -> float:
-        """When something falls due next. The safety net looks every minute, whatever was lost."""
+        """When something falls due next. The safety net looks again and again, whatever was lost."""
         lapses = (held.until for held in self._held if held.until is not None)
         times = (*self._due.values(), *lapses, *(at for at, _ in self._late), self._net)
         return min((at for at in times if at > self._now()), default=self._net)

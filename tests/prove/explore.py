@@ -21,7 +21,7 @@ from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import compute_rate
 from novita_gpu.store import Store
 from novita_gpu.store.base import NotRunning
-from novita_gpu.work import REDELIVERY
+from novita_gpu.store.pace import LOCAL
 from tests.prove.doorbell import Doorbell, Job
 from tests.prove.replica import MOVING, MUTATION_TIMEOUT, POLICY, RESTING, Replica, store_on
 from tests.prove.schedule import Hazard, Outside, Schedule, Trouble, Wish
@@ -223,7 +223,7 @@ class Exploration:
                 await self._kill(turn.life, hazard.seconds)
             case Trouble.PAUSE if hazard:
                 turn.life.wakes_at = self.now() + hazard.seconds
-                if hazard.seconds > REDELIVERY.total_seconds():
+                if hazard.seconds > LOCAL.abandoned.total_seconds():
                     self.doorbell.lapse(turn.life)
             case Trouble.BEAT:
                 await self._beat()

@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.domain.instance import InstanceId
-from novita_gpu.work import REDELIVERY, Work
+from novita_gpu.store.pace import LOCAL
+from novita_gpu.work import Work
 from tests.prove.doorbell import Doorbell as HandDoorbell
 from tests.prove.doorbell import Job
 
@@ -146,6 +149,7 @@ def registered(
     passes: Passes,
     idle_check: Task = nothing,
     every: timedelta = timedelta(minutes=5),
+    safety_net: Task = nothing,
 ) -> None:
     """What it rings, with nothing behind the rest."""
     work.register(
@@ -153,6 +157,7 @@ def registered(
         sweep=passes.sweep,
         drain=nothing,
         trim=nothing,
+        safety_net=safety_net,
         idle_check=idle_check,
         idle_check_every=every,
     )
@@ -168,7 +173,8 @@ class OnDocket:
     def __init__(self, url: str, name: str) -> None:
         self.passes = Passes(utc_now)
         self._url, self._name = url, name
-        self._work = Work(url, name, moving=self.slot, redelivery=self.redelivery)
+        pace = replace(LOCAL, schedule=self.slot, abandoned=self.redelivery)
+        self._work = Work(url, name, moving=self.slot, pace=pace)
         registered(self._work, self.passes.reconcile, self.passes)
 
     @classmethod
@@ -228,6 +234,8 @@ async def dies_in(task: str, url: str, name: str, instance: str, redelivery: tim
 DIES = """
 import asyncio, os, signal, sys
 from datetime import timedelta
+from msgspec.structs import replace
+from novita_gpu.store.pace import LOCAL
 from novita_gpu.work import Work
 
 async def dies(*_):
@@ -237,8 +245,9 @@ async def nothing(*_):
     return None
 
 async def main(task, url, name, instance, redelivery):
-    work = Work(url, name, moving=timedelta(seconds=1), redelivery=timedelta(seconds=float(redelivery)))
-    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "idle_check"), nothing)
+    pace = replace(LOCAL, abandoned=timedelta(seconds=float(redelivery)))
+    work = Work(url, name, moving=timedelta(seconds=1), pace=pace)
+    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "safety_net", "idle_check"), nothing)
     work.register(**{**tasks, task: dies}, idle_check_every=timedelta(minutes=5))
     async with work.open(), work.running():
         await work.ring(instance)
@@ -252,7 +261,7 @@ class ByHand:
     """The doorbell of the search for schedules that break a promise, on a clock turned by hand."""
 
     slot = timedelta(seconds=2)
-    redelivery = REDELIVERY
+    redelivery = LOCAL.abandoned
     late_by = timedelta(0)
     made: type[HandDoorbell] = HandDoorbell
 

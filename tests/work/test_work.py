@@ -5,9 +5,12 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.local import find_server
-from novita_gpu.work import REDELIVERY, Work
+from novita_gpu.store.pace import LOCAL, PACES
+from novita_gpu.work import Work
 from tests.valkey import running_server
 from tests.work.adapters import SOON, OnDocket, Passes, dies_in, registered, utc_now
 
@@ -80,7 +83,8 @@ async def test_of_two_workers_one_checks_each_time(valkey_url: str, prefix: str)
     checks, passes, every = Checks(), Passes(utc_now), timedelta(seconds=0.5)
     async with AsyncExitStack() as stack:
         for _ in range(2):
-            work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1))
+            pace = replace(LOCAL, schedule=timedelta(seconds=0.1))
+            work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1), pace=pace)
             registered(work, passes.reconcile, passes, checks.run, every)
             await stack.enter_async_context(work.open())
             await stack.enter_async_context(work.running())
@@ -95,8 +99,8 @@ async def test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_wi
     """Its task comes back after the redelivery time, though the next check is minutes away."""
     checks, passes, redelivery = Checks(), Passes(utc_now), timedelta(seconds=1)
     await dies_in("idle_check", valkey_url, prefix, ONE, redelivery)
-    work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1), redelivery=redelivery)
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1), pace=replace(LOCAL, abandoned=redelivery))
     registered(work, passes.reconcile, passes, checks.run)
     async with work.open(), work.running():
         await checks.come(1)
-    assert timedelta(seconds=30) > REDELIVERY
+    assert all(pace.back_within <= timedelta(minutes=1) for pace in PACES.values())

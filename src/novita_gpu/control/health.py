@@ -25,8 +25,8 @@ from novita_gpu.domain.look import SweepMark
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import StoreError
+from novita_gpu.store.pace import LOCAL
 
-EVERY = timedelta(seconds=5)
 DEADLINE = timedelta(seconds=3)
 # Of what bills in vain so many are named.
 NAMED = 5
@@ -64,7 +64,9 @@ class Health:
         idle_check: IdleCheck,
         version: str,
         now: Callable[[], datetime],
+        every: timedelta = LOCAL.health,
     ) -> None:
+        self._every = every
         self._store, self._upstream, self._idle_check = store, upstream, idle_check
         self._mode: Literal["redis", "embedded"] = mode
         self._version, self._now, self._began = version, now, now()
@@ -75,7 +77,7 @@ class Health:
         """Checks for ever."""
         while True:
             await self.check()
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(self._every.total_seconds())
 
     async def check(self) -> None:
         begun = time.perf_counter()
