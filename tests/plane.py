@@ -172,7 +172,7 @@ async def serving(
     folder: Path,
     *,
     redis_url: str | None = None,
-    prefix: str = "ngpu",
+    prefix: str = "novita-gpu",
     timing: Timing | None = None,
     quirks: Quirks | None = None,
     mutation_timeout: timedelta = timedelta(seconds=30),
@@ -182,10 +182,9 @@ async def serving(
     async with AsyncExitStack() as stack:
         simulated = SimulatorSettings(timing=timing or QUICK_TIMING, quirks=quirks or Quirks())
         cloud = await stack.enter_async_context(running(simulated))
-        given = {**QUICK, "novita_api_base_url": cloud.root, "data_dir": folder, "redis_url": redis_url, **settings}
-        plane = await stack.enter_async_context(
-            opened(Settings.load(**given), prefix=prefix, mutation_timeout=mutation_timeout)
-        )
+        place = {"data_dir": folder, "redis_url": redis_url, "redis_key_prefix": prefix}
+        given = {**QUICK, "novita_api_base_url": cloud.root, **place, **settings}
+        plane = await stack.enter_async_context(opened(Settings.load(**given), mutation_timeout=mutation_timeout))
         for endless in (plane.store.view.follow, plane.health.watch, plane.listening.watch, plane.keep_store):
             await stack.enter_async_context(_beside(endless()))
         await stack.enter_async_context(plane.work.running())

@@ -312,7 +312,7 @@ async def _cloud_found(settings: Settings) -> list[Finding]:
 
 async def _store_found(settings: Settings) -> Finding:
     try:
-        async with opened_store(settings) as place, open_store(place.url) as store:
+        async with opened_store(settings) as place, open_store(place.url, prefix=settings.redis_key_prefix) as store:
             await store.ping()
             warnings = await store.warnings()
     except (StoreError, OSError) as error:

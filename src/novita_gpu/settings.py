@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         "local",
         description="hosted: for a server that is paid for by the command; asked less often, later by seconds.",
     )
+    redis_key_prefix: str = Field(
+        "novita-gpu", pattern="^[A-Za-z0-9._:-]{1,64}$", description="Begins all keys: another one, another deployment."
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the private Valkey, the admin key, the deployment id.")
     deployment_id: str | None = Field(
         None, pattern="^[a-z0-9]{4,16}$", description="Tells this deployment's machines from another's."

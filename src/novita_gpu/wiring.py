@@ -93,16 +93,11 @@ class Plane:
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings, prefix: str = "ngpu", *, mutation_timeout: timedelta = MUTATION_TIMEOUT
-) -> AsyncGenerator[Plane]:
-    """The plane of one process, without its worker and its listener; `prefix` begins all its keys.
-
-    Raises `WrongSettings`.
-    """
+async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_TIMEOUT) -> AsyncGenerator[Plane]:
+    """The plane of one process, without its worker and its listener. Raises `WrongSettings`."""
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(opened_store(settings))
-        store = await stack.enter_async_context(open_store(place.url, prefix=prefix))
+        store = await stack.enter_async_context(open_store(place.url, prefix=settings.redis_key_prefix))
         await _bind(store, settings)
         yield await _built(settings, place, store, stack, mutation_timeout)
 
@@ -165,9 +160,7 @@ async def _built(
     stack.push_async_callback(novita.close)
     cloud = Metered(novita)
     pace = _pace(settings)
-    work = await stack.enter_async_context(
-        Work(place.url, f"{store.keys.prefix}-work", moving=settings.moving, pace=pace).open()
-    )
+    work = await stack.enter_async_context(Work(place.url, store.keys.work, moving=settings.moving, pace=pace).open())
     default_receiver = settings.webhook_url
     journal = Journal(store, work, new_id, default_receiver, _idle_policy(settings))
     limits = _limits(settings)

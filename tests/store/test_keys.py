@@ -92,7 +92,7 @@ async def test_every_kind_of_key_is_listed_and_used(store: Store) -> None:
 
 
 def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
-    keys = Keys("ngpu")
+    keys = Keys("novita-gpu")
     made = [
         *(of(InstanceId("i")) for of in (keys.record, keys.activity, keys.timeline)),
         *(of("i") for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim)),
@@ -109,7 +109,7 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
             keys.mark(),
         ),
     ]
-    assert all(key.startswith("{ngpu}:") for key in made)
+    assert all(key.startswith("{novita-gpu}:") for key in made)
     assert len(set(made)) == len(made)
     assert {keys.kind_of(key) for key in made} == set(LIFETIMES)
 

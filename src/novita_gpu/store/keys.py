@@ -67,7 +67,7 @@ LIFETIMES = {
 class Keys(Value, frozen=True):
     """The keys of one store. `prefix` becomes the hash tag; two stores on one server have two prefixes."""
 
-    prefix: str = "ngpu"
+    prefix: str = "novita-gpu"
 
     def __post_init__(self) -> None:
         if not self.prefix or set(self.prefix) & set("{}*?[]\\ "):
@@ -84,6 +84,11 @@ class Keys(Value, frozen=True):
 
     def _of(self, *parts: str) -> str:
         return ":".join((f"{{{self.prefix}}}", *parts))
+
+    @property
+    def work(self) -> str:
+        """What all keys and channels of the work engine begin with."""
+        return self._of("work")
 
     def record(self, instance: InstanceId) -> str:
         """Hash: the document, and beside it revision, sequence, whether heartbeats are taken, what it reserves, the

@@ -69,7 +69,7 @@ def _utc_now() -> datetime:
 def open_store(
     url: str,
     *,
-    prefix: str = "ngpu",
+    prefix: str = Keys().prefix,
     now: Callable[[], datetime] = _utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     block_s: float = BLOCK_AT_MOST_S,
