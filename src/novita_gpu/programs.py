@@ -21,11 +21,11 @@ from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import Running, SimulatorSettings
 from novita_gpu.cloud.simulator import running as simulated
 from novita_gpu.control.admission import KEY_PREFIX
+from novita_gpu.placement import opened_store, utc_now
 from novita_gpu.settings import Settings, WrongSettings
-from novita_gpu.store import open_store
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened, opened_store, utc_now
+from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened
 
 log = structlog.get_logger()
 
@@ -312,7 +312,7 @@ async def _cloud_found(settings: Settings) -> list[Finding]:
 
 async def _store_found(settings: Settings) -> Finding:
     try:
-        async with opened_store(settings) as place, open_store(place.url, prefix=settings.redis_key_prefix) as store:
+        async with opened_store(settings) as store:
             await store.ping()
             warnings = await store.warnings()
     except (StoreError, OSError) as error:

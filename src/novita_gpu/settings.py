@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     redis_key_prefix: str = Field(
         "novita-gpu", pattern="^[A-Za-z0-9._:-]{1,64}$", description="Begins all keys: another one, another deployment."
     )
+    redis_fallback: bool = Field(
+        True, description="While REDIS_URL is out a private Valkey in DATA_DIR goes on; false: writes are refused then."
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the private Valkey, the admin key, the deployment id.")
     deployment_id: str | None = Field(
         None, pattern="^[a-z0-9]{4,16}$", description="Tells this deployment's machines from another's."

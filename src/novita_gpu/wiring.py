@@ -7,10 +7,9 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from litestar import Litestar
@@ -29,6 +28,7 @@ from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.ceilings import Ceilings
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.costs import Costs
+from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.explain import Explainer
 from novita_gpu.control.health import Health
 from novita_gpu.control.idle_check import IdleCheck
@@ -48,30 +48,22 @@ from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.idle import IdlePolicy
-from novita_gpu.domain.ids import ENTROPY_BYTES, deployment_id, ulid
+from novita_gpu.domain.ids import deployment_id
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.money import compute_rate, price_limit
 from novita_gpu.domain.orphans import OrphanPolicy
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import AutoStop, Recovery
 from novita_gpu.egress import Networks, check_url, guarded_session
+from novita_gpu.placement import Placed, new_id, placed, utc_now
 from novita_gpu.settings import Settings, WrongSettings
-from novita_gpu.store import Store, open_store
-from novita_gpu.store.local import PrivateValkey
+from novita_gpu.store import Store
 from novita_gpu.store.pace import LOCAL, PACES, Pace
 from novita_gpu.webhooks import Sender
 from novita_gpu.work import Work
 
 VERSION = "0.1.0"
 LOOPBACK = "127.0.0.0/8,::1/128"
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def new_id(prefix: str) -> str:
-    return f"{prefix}_{ulid(utc_now(), os.urandom(ENTROPY_BYTES))}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,33 +88,11 @@ class Plane:
 async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_TIMEOUT) -> AsyncGenerator[Plane]:
     """The plane of one process, without its worker and its listener. Raises `WrongSettings`."""
     async with AsyncExitStack() as stack:
-        place = await stack.enter_async_context(opened_store(settings))
-        store = await stack.enter_async_context(open_store(place.url, prefix=settings.redis_key_prefix))
-        await _bind(store, settings)
-        yield await _built(settings, place, store, stack, mutation_timeout)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StorePlace:
-    """Where the store is, and what keeps it there: a server of our own is started again when it dies."""
-
-    url: str
-    mode: Literal["redis", "embedded"]
-    keep: Callable[[], Coroutine[object, object, None]]
-
-
-@asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncGenerator[StorePlace]:
-    """The shared server, or a private one that is ours until the context ends. Raises `CannotStart`."""
-    if settings.redis_url:
-        yield StorePlace(url=settings.redis_url.get_secret_value(), mode="redis", keep=_nothing)
-        return
-    async with PrivateValkey(settings.data_dir / "store") as valkey:
-        yield StorePlace(url=valkey.url, mode="embedded", keep=valkey.supervise)
-
-
-async def _nothing() -> None:
-    """A shared server is kept by whoever shares it."""
+        place = await stack.enter_async_context(placed(settings, _pace(settings)))
+        await _bind(place.store, settings)
+        plane = await _built(settings, place, stack, mutation_timeout)
+        await place.remember()
+        yield plane
 
 
 async def _bind(store: Store, settings: Settings) -> None:
@@ -146,9 +116,8 @@ async def _deployment(store: Store, settings: Settings) -> str:
     return kept
 
 
-async def _built(
-    settings: Settings, place: StorePlace, store: Store, stack: AsyncExitStack, mutation_timeout: timedelta
-) -> Plane:
+async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutation_timeout: timedelta) -> Plane:
+    store, work, listening = place.store, place.work, place.listening
     deployment = await _deployment(store, settings)
     key = settings.novita_api_key
     novita = Novita(
@@ -159,8 +128,6 @@ async def _built(
     )
     stack.push_async_callback(novita.close)
     cloud = Metered(novita)
-    pace = _pace(settings)
-    work = await stack.enter_async_context(Work(place.url, store.keys.work, moving=settings.moving, pace=pace).open())
     default_receiver = settings.webhook_url
     journal = Journal(store, work, new_id, default_receiver, _idle_policy(settings))
     limits = _limits(settings)
@@ -180,7 +147,6 @@ async def _built(
     private = Networks.parse(",".join(settings.webhook_allow_private))
     prober = NetworkProber(Networks.parse(LOOPBACK) if _is_loopback(settings.novita_api_base_url) else Networks())
     stack.push_async_callback(prober.close)
-    listening = Listening(store, utc_now)
     reconciler = Reconciler(
         store=store,
         cloud=cloud,
@@ -265,16 +231,17 @@ async def _built(
         new_id=new_id,
         check_receiver=lambda receiver: check_url(receiver, private),
         look_soon=settings.moving,
+        elsewhere=Elsewhere(cloud, deployment),
     )
     costs = Costs(store.view, catalogue, limits, utc_now)
     health = Health(
         store=store,
         upstream=novita,
-        mode=place.mode,
+        place=place,
         idle_check=idle_check,
         version=VERSION,
         now=utc_now,
-        every=pace.health,
+        every=_pace(settings).health,
     )
     given = settings.admin_api_key
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)

@@ -8,7 +8,8 @@ Arguments are pickled: who may write to this Redis may run code here.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -27,11 +28,22 @@ CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
 TRIM_EVERY = timedelta(hours=1)
+# Longer than a call to the cloud may take, with its answer written.
+END_WITHIN_S = 45.0
 
 
 def with_connections(url: str) -> str:
     """The store's address with a connection pool that all slots fit in."""
     return f"{url}{'&' if '?' in url else '?'}max_connections={MAX_CONNECTIONS}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """A docket, with or without a worker, in one task that ends once `over` is set."""
+
+    docket: Docket
+    over: asyncio.Event
+    task: asyncio.Task[None]
 
 
 class Work:
@@ -41,13 +53,10 @@ class Work:
     """
 
     def __init__(self, url: str, name: str, *, moving: timedelta, pace: Pace = LOCAL) -> None:
-        self._moving, self._pace = moving, pace
-        self._docket = Docket(
-            name=name,
-            url=with_connections(url),
-            heartbeat_interval=pace.presence,
-            execution_ttl=timedelta(minutes=1),
-        )
+        self._url, self._name, self._moving, self._pace = url, name, moving, pace
+        self._tasks: list[Callable[..., Awaitable[None]]] = []
+        self._is_wanted = False
+        self._life: Life | None = None
 
     def register(
         self,
@@ -93,7 +102,9 @@ class Work:
             "idle_check": idle_check_task,
         }.items():
             task.__name__ = name
-            self._docket.register(task)
+            self._tasks.append(task)
+            if self._life:
+                self._life.docket.register(task)
 
     async def ring(self, instance: InstanceId) -> None:
         key = f"bell:{instance}"
@@ -116,17 +127,88 @@ class Work:
     async def outbox(self) -> None:
         await _rung("drain:now", self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks"))
 
+    @property
+    def _docket(self) -> Docket:
+        assert self._life
+        return self._life.docket
+
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["Work"]:
         """Rings can be given."""
-        async with self._docket:
+        await self._begin()
+        try:
             yield self
+        finally:
+            await self._end(self._life)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Rings are answered, until the context ends; what is under way is finished first."""
+        self._is_wanted = True
+        await self._begin()
+        try:
+            yield
+        finally:
+            self._is_wanted = False
+            await self._begin()
+
+    def begins_at(self, url: str) -> None:
+        """Where the first life is, if not where it was to be."""
+        self._url = url
+
+    async def rest(self) -> None:
+        """No ring is answered until `turn_to`; what is under way is finished first."""
+        await self._begin(answers=False)
+
+    async def turn_to(self, url: str) -> None:
+        """Rings go to another server from here on, and are answered from there."""
+        self._url = url
+        await self._begin()
+
+    async def _begin(self, *, answers: bool = True) -> None:
+        """Another life in the place of the one before, if there was one."""
+        before, over, begun = self._life, asyncio.Event(), asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._live(begun, over, answers=answers and self._is_wanted))
+        await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            task.result()
+        self._life = Life(docket=begun.result(), over=over, task=task)
+        await self._end(before)
+
+    async def _end(self, life: "Life | None") -> None:
+        """A server that hangs holds it up for a while only."""
+        if life is None:
+            return
+        life.over.set()
+        _, late = await asyncio.wait((life.task,), timeout=END_WITHIN_S)
+        for task in late:
+            log.warning("work.ended_by_force")
+            task.cancel()
+            await asyncio.wait((task,), timeout=END_WITHIN_S)
+
+    async def _live(self, begun: "asyncio.Future[Docket]", over: asyncio.Event, *, answers: bool) -> None:
+        """In a task of its own: docket and worker keep marks in the context of the task that they were begun in."""
+        async with self._at(self._url) as docket, AsyncExitStack() as stack:
+            if answers:
+                await stack.enter_async_context(self._worker(docket))
+            begun.set_result(docket)
+            await over.wait()
+
+    def _at(self, url: str) -> Docket:
+        docket = Docket(
+            name=self._name,
+            url=with_connections(url),
+            heartbeat_interval=self._pace.presence,
+            execution_ttl=timedelta(minutes=1),
+        )
+        for task in self._tasks:
+            docket.register(task)
+        return docket
+
+    @asynccontextmanager
+    async def _worker(self, docket: Docket) -> AsyncGenerator[None]:
         async with Worker(
-            self._docket,
+            docket,
             concurrency=CONCURRENCY,
             redelivery_timeout=self._pace.abandoned,
             minimum_check_interval=self._pace.read,

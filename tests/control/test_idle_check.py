@@ -21,6 +21,13 @@ from tests.control.scene import Scene
 from tests.control.test_sync import contents
 from tests.domain.given import T0, at, mutation, ready, stopped
 
+
+class Shared:
+    """A shared server without a private one behind it."""
+
+    is_shared, fallback = True, None
+
+
 pytest_plugins = ("tests.valkey",)
 
 EVERY = timedelta(minutes=5)
@@ -162,7 +169,7 @@ async def test_switched_off_it_looks_at_nothing(scene: Scene) -> None:
 
 def health_of(scene: Scene, check: IdleCheck) -> Health:
     return Health(
-        store=scene.store, upstream=scene.cloud, mode="redis", idle_check=check, version="1", now=lambda: scene.now
+        store=scene.store, upstream=scene.cloud, place=Shared(), idle_check=check, version="1", now=lambda: scene.now
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import AttemptState, Failure, Record, Run, RunKind, Wish
+from novita_gpu.domain.instance import AttemptState, Failure, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.merge import merged
 from novita_gpu.domain.spec import AutoStop
 from tests.domain.given import MACHINE, T0, at, attempt, new, ready
@@ -65,7 +65,8 @@ def test_what_was_only_seen_here_is_no_wish() -> None:
 
 def test_a_delete_here_of_what_moved_there_is_a_wish_still_to_be_done() -> None:
     here = ours(deleted_at=at(450), machine=None, **wished(Wish.DELETED, operation="op_9"))
-    after = merged(BASE, here, theirs(reason="moved on"))
+    there = theirs(**wished(Wish.STOPPED))
+    after = merged(BASE, here, there)
     assert (after.wants, after.deleted_at, after.machine) == (Wish.DELETED, None, BASE.machine)
     assert after.operation == "op_9"
 
@@ -104,6 +105,19 @@ def test_an_attempt_that_is_open_there_is_known_from_here_with_its_machine() -> 
     assert merged(base, here, settled).machine is None
 
 
-def test_facts_are_theirs() -> None:
+def test_facts_are_of_the_later_unless_others_have_acted_by_theirs() -> None:
     seen = BASE.seen and replace(BASE.seen, at=T0 + timedelta(seconds=390), status="exited")
-    assert merged(BASE, ours(reason="r"), theirs(seen=seen)).seen == seen
+    late_write = theirs(seen=seen)
+    assert merged(BASE, ours(reason="r"), late_write) == replace(ours(reason="r"), base=None)
+    for acted in (
+        replace(late_write, updated_at=at(600)),
+        replace(late_write, generation=BASE.generation + 1),
+        replace(late_write, machine=BASE.machine and replace(BASE.machine, attempt=2)),
+    ):
+        assert merged(BASE, ours(reason="r"), acted).seen == seen
+
+
+def test_a_stop_that_came_about_here_is_not_told_anew_for_a_write_that_was_done_late_there() -> None:
+    seen = BASE.seen and replace(BASE.seen, at=at(490), status="exited")
+    here = ours(seen=seen, stopped_at=at(490), **wished(Wish.STOPPED))
+    assert status(merged(BASE, here, theirs(reason="late"))) is Status.STOPPED

@@ -20,6 +20,7 @@ from novita_gpu.contract import (
 )
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.ceilings import Ceilings, agreed, agreed_recovery
+from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.order import Orders, Quote
 from novita_gpu.domain.advice import promise
@@ -85,15 +86,18 @@ class Commands:
         new_id: Callable[[str], str],
         check_receiver: Callable[[str], None],
         look_soon: timedelta,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store, self._orders, self._journal, self._bell = store, orders, journal, bell
         self._defaults, self._limits, self._now, self._new_id = defaults, limits, now, new_id
-        self._check_receiver, self._look_soon = check_receiver, look_soon
+        self._check_receiver, self._look_soon, self._elsewhere = check_receiver, look_soon, elsewhere
 
     async def create(self, request: CreateInstance, caller: Caller) -> Outcome:
         """Stores the instance; passes buy its machine. Raises every `Problem` before anything is stored."""
         self._receivers(request.webhook_url)
         await self._refuse_taken(request.name)
+        if self._store.is_away and self._elsewhere:
+            await self._elsewhere.refuse_taken(request.name)
         quote = await self._orders.quote(request)
         self._orders.refuse_without_offer(quote)
         record = self._record(request, quote, caller)

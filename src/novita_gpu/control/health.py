@@ -42,6 +42,29 @@ class Upstream(Protocol):
     def retry_after(self) -> timedelta | None: ...
 
 
+class Away(Protocol):
+    """Which of two servers the store is on, since when, and why."""
+
+    @property
+    def mode(self) -> Literal["redis", "fallback"]: ...
+
+    @property
+    def since(self) -> datetime: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+class Place(Protocol):
+    """Where the store is."""
+
+    @property
+    def is_shared(self) -> bool: ...
+
+    @property
+    def fallback(self) -> Away | None: ...
+
+
 class Checks(Value, frozen=True, kw_only=True):
     """What the last round of checks found."""
 
@@ -60,7 +83,7 @@ class Health:
         *,
         store: Store,
         upstream: Upstream,
-        mode: Literal["redis", "embedded"],
+        place: Place,
         idle_check: IdleCheck,
         version: str,
         now: Callable[[], datetime],
@@ -68,7 +91,7 @@ class Health:
     ) -> None:
         self._every = every
         self._store, self._upstream, self._idle_check = store, upstream, idle_check
-        self._mode: Literal["redis", "embedded"] = mode
+        self._place = place
         self._version, self._now, self._began = version, now, now()
         self._checks = Checks(at=self._began, store="not checked yet")
         self._ledger = Ledger(store)
@@ -98,11 +121,11 @@ class Health:
     def view(self, detailed: bool) -> HealthView:
         """The verdicts; with `detailed` also the figures and reasons."""
         checks, now = self._checks, self._now()
-        store: Verdict = "down" if checks.store else "up"
+        store, _ = self._store_verdict(checks)
         cloud, cloud_why = self._cloud(checks, now)
         auto_stop, auto_stop_why = self._auto_stop(checks, now)
-        queue: Verdict = "down" if checks.store else ("degraded" if self._is_late(checks, now) else "up")
-        verdicts = {"degraded" if verdict in {"down", "degraded"} else verdict for verdict in (cloud, queue, auto_stop)}
+        queue: Verdict = "down" if self._fault(checks) else ("degraded" if self._is_late(checks, now) else "up")
+        verdicts = {"degraded" if v in {"down", "degraded"} else v for v in (cloud, queue, auto_stop, store)}
         services = ServicesView(
             novita_api=cloud,
             job_queue=queue,
@@ -112,13 +135,38 @@ class Health:
             redis=store,
         )
         view = HealthView(
-            status="unhealthy" if checks.store else ("degraded" if "degraded" in verdicts else "healthy"),
+            status="unhealthy" if self._fault(checks) else ("degraded" if "degraded" in verdicts else "healthy"),
             timestamp=time_text(now),
             uptime=round((now - self._began).total_seconds(), 1),
             version=self._version,
             services=services,
         )
         return self._with_figures(view, checks, cloud_why, auto_stop_why) if detailed else view
+
+    def _store_verdict(self, checks: Checks) -> tuple[Verdict, str | None]:
+        away, fault = self._away, self._fault(checks)
+        if fault:
+            return "down", fault
+        return ("degraded", f"{away.reason}; a private one goes on") if away else ("up", None)
+
+    def _fault(self, checks: Checks) -> str | None:
+        """Why the store is down. What was found before it moved to another server is not true of that one."""
+        place = self._place.fallback
+        return None if place and place.since > checks.at else checks.store
+
+    @property
+    def _away(self) -> Away | None:
+        away = self._place.fallback
+        return away if away and away.mode == "fallback" else None
+
+    def _redis(self, checks: Checks) -> RedisView:
+        place, away = self._place, self._away
+        return RedisView(
+            configured=place.is_shared,
+            connected=not self._fault(checks) and not away,
+            mode="fallback" if away else "redis" if place.is_shared else "embedded",
+            since=time_text(place.fallback.since) if place.fallback else None,
+        )
 
     def _cloud(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
         if checks.held:
@@ -166,16 +214,16 @@ class Health:
                 status=view.services.auto_stop, last_checked=time_text(last.at) if last else None, detail=auto_stop_why
             ),
             "store": DependencyView(
-                status="down" if checks.store else "up",
+                status=view.services.redis,
                 response_time_ms=checks.store_ms,
                 last_checked=time_text(checks.at),
-                detail=checks.store,
+                detail=self._store_verdict(checks)[1],
             ),
         }
         return HealthView(
             **{name: getattr(view, name) for name in ("status", "timestamp", "uptime", "version", "services")},
             dependencies=dependencies,
-            redis=RedisView(configured=self._mode == "redis", connected=not checks.store, mode=self._mode),
+            redis=self._redis(checks),
             sync=SyncView(
                 last_sync=time_text(mark.ended_at) if mark else None, is_locked=False, orphans=checks.orphans
             ),

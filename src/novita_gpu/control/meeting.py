@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.parting import PARTED, base_fact
 from novita_gpu.domain.events import Cause, Event, EventType
-from novita_gpu.domain.instance import InstanceId, Record
+from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.domain.merge import merged
 from novita_gpu.domain.tally import counted
@@ -117,9 +117,9 @@ class Meeting:
         if theirs is None or base is None:
             return None if base and ours.deleted_at else self._as_new(ours, name, events)
         after = merged(base, ours, theirs)
-        if theirs.revision == base.revision:
+        if status(after) is status(ours):
             return self._told(theirs, after, events)
-        change = self._journal.change(theirs, after, CAUSE, self._now())
+        change = self._journal.change(ours, after, CAUSE, self._now())
         return self._told(theirs, change.after, [*events, *change.events], change.deliveries)
 
     def _as_new(self, ours: Record, name: str, events: Sequence[Event]) -> Change:
@@ -134,11 +134,11 @@ class Meeting:
     def _told(
         self, before: Record | None, after: Record, events: Sequence[Event], deliveries: Iterable[Delivery] = ()
     ) -> Change:
-        """With the events of this time, and what of them has not been delivered yet."""
+        """With the events of this time, and what of them is not delivered yet. A pass is due: it may have waited."""
         still_open = [delivery for event in events for delivery in self._open[event.id]]
         return Change(
             before=before,
-            after=after,
+            after=replace(after, due=self._now()),
             events=tuple(events),
             deliveries=(*still_open, *deliveries),
             counts=counted(before, after, events),

@@ -46,6 +46,9 @@ class EventType(StrEnum):
     GONE_CONFIRMED = "sync.gone_confirmed"  # an operator says that what is missing is gone
     MASS_ABSENCE = "sync.mass_absence"  # too many gone at once to be believed
     ACCOUNT_CHANGED = "sync.account_changed"  # the key is another's, or was: nothing is closed for being absent
+    STORE_PARTED = "store.parted"  # the shared store is out: a private one goes on
+    STORE_MET = "store.met"  # it is back, and has what moved meanwhile
+    STORE_RESTORED = "store.restored"  # it came back empty: the living are from memory, all else of it is lost
     LIMIT_REACHED = "launch.limit_reached"  # the operator's limit has no room for it: it waits
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted
     WEBHOOK_TEST = "webhook.test"

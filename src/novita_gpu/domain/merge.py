@@ -14,39 +14,50 @@ POLICIES = ("auto_stop", "recovery", "on_start_capacity", "webhook_url", "health
 
 
 def merged(base: Record, ours: Record, theirs: Record) -> Record:
-    """The record that follows both. Where theirs never moved it is ours."""
+    """The record that follows both. Where theirs never moved, or saw less, it is ours."""
     if theirs.revision == ours.base:
         return replace(ours, base=None)
+    if _saw_less(base, ours, theirs):
+        return _with_policies(_with_attempts(replace(ours, base=None), theirs), base, theirs)
     facts = _with_attempts(theirs, ours)
     return _with_wish(_with_policies(facts, base, ours), base, ours, theirs)
 
 
-def _with_attempts(record: Record, ours: Record) -> Record:
-    """What became of an attempt that is open there still, and its machine if there is none."""
-    known = {attempt.number: attempt for attempt in ours.attempts}
+def _saw_less(base: Record, ours: Record, theirs: Record) -> bool:
+    """Nobody wished anything there or acted by it; the last that was seen there is older. As by a write that the
+    server did late. That its machine is gone is believed from here only where that was wished.
+    """
+    is_idle = theirs.generation == base.generation and theirs.machine == base.machine and not theirs.deleted_at
+    is_wished = ours.generation != base.generation
+    return is_idle and ours.updated_at > theirs.updated_at and (is_wished or ours.machine == base.machine)
+
+
+def _with_attempts(record: Record, other: Record) -> Record:
+    """What the other knows of an attempt that is open here still, and its machine if there is none."""
+    known = {attempt.number: attempt for attempt in other.attempts}
     attempts = tuple(_known_better(attempt, known.get(attempt.number)) for attempt in record.attempts)
     record = replace(record, attempts=attempts)
-    return replace(record, machine=_adopted(record, ours)) if record.machine is None else record
+    return replace(record, machine=_adopted(record, other)) if record.machine is None else record
 
 
-def _known_better(theirs: Attempt, ours: Attempt | None) -> Attempt:
-    is_better = ours is not None and theirs.state is AttemptState.OPEN and ours.state is not AttemptState.OPEN
-    return ours if is_better and ours else theirs
+def _known_better(own: Attempt, other: Attempt | None) -> Attempt:
+    is_better = other is not None and own.state is AttemptState.OPEN and other.state is not AttemptState.OPEN
+    return other if is_better and other else own
 
 
-def _adopted(record: Record, ours: Record) -> Machine | None:
-    """Our machine, if theirs has come to know it by the attempt just taken over."""
-    machine, adopted = ours.machine, {a.machine for a in record.attempts if a.state is AttemptState.ADOPTED}
+def _adopted(record: Record, other: Record) -> Machine | None:
+    """The other's machine, if the record has come to know it by the attempt just taken over."""
+    machine, adopted = other.machine, {a.machine for a in record.attempts if a.state is AttemptState.ADOPTED}
     return machine if machine and machine.id in adopted and not record.deleted_at else None
 
 
-def _with_policies(record: Record, base: Record, ours: Record) -> Record:
-    """What was changed here alone, or here last."""
-    is_later = ours.updated_at > record.updated_at
+def _with_policies(record: Record, base: Record, other: Record) -> Record:
+    """What was changed in the other alone, or there last."""
+    is_later = other.updated_at > record.updated_at
     changed = {
-        name: getattr(ours, name)
+        name: getattr(other, name)
         for name in POLICIES
-        if getattr(ours, name) != getattr(base, name) and (is_later or getattr(record, name) == getattr(base, name))
+        if getattr(other, name) != getattr(base, name) and (is_later or getattr(record, name) == getattr(base, name))
     }
     return replace(record, **changed)
 

@@ -35,6 +35,11 @@ class Store:
     feed: Feed
     view: View
 
+    @property
+    def is_away(self) -> bool:
+        """The shared server is out, and this is a private store of this process."""
+        return self.wire.is_away
+
     async def ping(self) -> None:
         """Raises `Unavailable` when the server does not answer."""
         await self.wire.ping()

@@ -4,9 +4,9 @@ Every write of the store may be repeated without doing anything twice, so a comm
 again. One that found no answer in time is not: the server hangs, and the caller has a deadline of its own.
 """
 
-from asyncio import timeout
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from asyncio import Event, Timeout, get_running_loop, timeout
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from hashlib import sha1
 from importlib.resources import files
@@ -48,14 +48,6 @@ class Script:
         return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-@contextmanager
-def _faults() -> Generator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as fault:
-        raise Unavailable(f"the store does not answer: {str(fault) or 'not in time'}") from fault
-
-
 def connect(url: str, *, connections: int = CONNECTIONS) -> Redis:
     """A client of the server at `url`. Nothing is sent before the first command.
 
@@ -78,24 +70,64 @@ class Wire:
     """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._words = cast("Callable[..., Awaitable[Any]]", redis.execute_command)  # pyright: ignore[reportUnknownMemberType]
+        self._redis, self._words = redis, _words_of(redis)
+        self._under_way: set[Timeout] = set()
+        self._open = Event()
+        self._open.set()
+        self._on_fault: Callable[[], None] = _nothing
+        self.turns = 0  # how often it was turned to another server
+        self.is_away = False  # that one is private, as the shared one is out
 
     async def close(self) -> None:
         await self._redis.aclose()
 
+    def on_fault(self, told: Callable[[], None]) -> None:
+        """Calls `told` whenever the server did not answer."""
+        self._on_fault = told
+
+    def hold(self) -> None:
+        """Commands wait from here on, each as long as it would wait for its answer."""
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    async def turn_to(self, redis: Redis) -> None:
+        """Commands go to another server from here on. What waits for an answer of the one before gets none."""
+        before, self._redis, self._words = self._redis, redis, _words_of(redis)
+        self.turns += 1
+        now = get_running_loop().time()
+        for limit in self._under_way:
+            if not limit.expired():
+                limit.reschedule(now)
+        self.let_go()
+        await before.aclose()
+
+    @asynccontextmanager
+    async def _answered(self, within_s: float) -> AsyncGenerator[None]:
+        """The one place where faults become `Unavailable`."""
+        try:
+            async with timeout(within_s) as limit:
+                await self._open.wait()
+                self._under_way.add(limit)
+                try:
+                    yield
+                finally:
+                    self._under_way.discard(limit)
+        except (RedisError, OSError, TimeoutError) as fault:
+            self._on_fault()
+            raise Unavailable(f"the store does not answer: {str(fault) or 'not in time'}") from fault
+
     async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:
-        with _faults():
-            async with timeout(within_s):
-                return await self._words(*words)
+        async with self._answered(within_s):
+            return await self._words(*words)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
-        with _faults():
-            async with timeout(ANSWER_WITHIN_S):
-                try:
-                    return await self._words("EVALSHA", script.sha, len(keys), *keys, *args)
-                except NoScriptError:
-                    return await self._words("EVAL", script.text, len(keys), *keys, *args)
+        async with self._answered(ANSWER_WITHIN_S):
+            try:
+                return await self._words("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self._words("EVAL", script.text, len(keys), *keys, *args)
 
     async def verdict(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> list[bytes]:
         """What a script answers as a list of words."""
@@ -190,6 +222,13 @@ class Wire:
     async def ttl_ms(self, key: str) -> int:
         """-1: it has none; -2: there is no such key."""
         return int(await self._send("PTTL", key))
+
+
+def _words_of(redis: Redis) -> Callable[..., Awaitable[Any]]:
+    return cast("Callable[..., Awaitable[Any]]", redis.execute_command)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _nothing() -> None: ...
 
 
 def _numbered(entries: Any) -> list[Entry]:

@@ -1,0 +1,223 @@
+"""One store on two servers: the shared one while it answers, a private one while it does not, and the way back.
+
+Which of the two it is decides the wire, under all rooms of the store: they are told nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import structlog
+
+from novita_gpu.store.base import StoreError, Unavailable
+from novita_gpu.store.folder import CannotStart
+from novita_gpu.store.local import PrivateValkey
+from novita_gpu.store.open import Store, open_store
+from novita_gpu.store.slot import Slot, free
+from novita_gpu.store.wire import Wire, connect
+
+log = structlog.get_logger()
+
+# A shared server that does not answer for so long is out. Shorter, and each of its restarts parts the stores; longer,
+# and writes fail for longer.
+OUT_AFTER_S = 2.0
+# So many answers in a row, and it is back.
+BACK_AFTER = 3
+# Between two questions while it matters whether it answers.
+ASK_EVERY_S = 0.5
+ANSWER_S = 1.0
+
+
+class Sides(Protocol):
+    """What the two stores have to do with each other, and who has to know where the store is."""
+
+    async def part(self, private: Store) -> None:
+        """Fills an empty private store with what is known here."""
+        ...
+
+    async def meet(self, private: Store, shared: Store) -> None:
+        """Writes what moved in the private store to the shared one. May be repeated."""
+        ...
+
+    async def is_begun(self, private: Store) -> bool:
+        """The private store holds what was not written to the shared one yet, or not to its end."""
+        ...
+
+    async def rest(self) -> None:
+        """No work is begun until `work_at`."""
+        ...
+
+    async def work_at(self, url: str) -> None:
+        """Work goes on with the queue of that server."""
+        ...
+
+
+class Fallback:
+    """`watch` keeps the store's wire where it belongs. `calm_s` lies between looks at a server that answers."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        shared: str,
+        root: Path,
+        sides: Sides,
+        now: Callable[[], datetime],
+        calm_s: float = 10.0,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._shared, self._root, self._sides, self._now = store, shared, root, sides, now
+        self._calm_s, self._pause, self._monotonic = calm_s, pause, monotonic
+        self._asked = Wire(connect(shared, connections=1))
+        self._doubt = asyncio.Event()
+        self._slot: Slot | None = None
+        self._server: PrivateValkey | None = None
+        self._supervising: asyncio.Future[None] | None = None
+        self.mode: Literal["redis", "fallback"] = "redis"
+        self.since = now()
+        self.reason = ""
+        store.wire.on_fault(self._doubt.set)
+
+    async def watch(self) -> None:
+        """For ever. What cannot be done now is tried again."""
+        while True:
+            try:
+                await self._keep_home() if self.mode == "redis" else await self._keep_away()
+            except (StoreError, CannotStart, OSError) as fault:
+                log.warning("fallback.failed", mode=self.mode, reason=str(fault))
+                self._store.wire.let_go()
+                await self._pause(ASK_EVERY_S)
+
+    async def close(self) -> None:
+        """The private store stays with what is in it."""
+        await self._asked.close()
+        await self._leave_server()
+
+    async def begin_away(self) -> str:
+        """The address of the private store, where the shared one does not answer at start. Raises `CannotStart`."""
+        url = await self._started()
+        self._turned("fallback", "the shared store did not answer at start")
+        return url
+
+    async def answers(self) -> bool:
+        """The shared server answers, in time."""
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._asked.ping()
+            return True
+        return False
+
+    async def _keep_home(self) -> None:
+        """Until the shared server has been out for a while."""
+        await self._gather_up()
+        while True:
+            self._doubt.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._calm_s):
+                    await self._doubt.wait()
+            if await self._is_out():
+                return await self._go_away()
+
+    async def _is_out(self) -> bool:
+        since = self._monotonic()
+        while not await self.answers():
+            if self._monotonic() - since >= OUT_AFTER_S:
+                return True
+            await self._pause(ASK_EVERY_S)
+        return False
+
+    async def _keep_away(self) -> None:
+        """Until the shared server has answered again for a while."""
+        answers = 0
+        while answers < BACK_AFTER:
+            await self._pause(ASK_EVERY_S)
+            answers = answers + 1 if await self.answers() else 0
+        await self._come_back()
+
+    async def _go_away(self) -> None:
+        """Reads go on from the view; writes wait until the private store has begun."""
+        log.warning("fallback.begun", reason="the shared store does not answer")
+        self._store.wire.hold()
+        url = await self._started()
+        await self._store.wire.turn_to(connect(url))
+        self._turned("fallback", "the shared store does not answer")
+        await self._sides.work_at(url)
+
+    async def _come_back(self) -> None:
+        """What is under way ends first, so that its answer is written before the stores meet."""
+        assert self._server
+        await self._sides.rest()
+        self._store.wire.hold()
+        try:
+            await self._meet(self._server.url)
+        except StoreError:
+            self._store.wire.let_go()
+            await self._sides.work_at(self._server.url)
+            raise
+        await self._store.wire.turn_to(connect(self._shared))
+        self._turned("redis", "")
+        await self._sides.work_at(self._shared)
+        await self._leave_server(is_empty=True)
+        log.warning("fallback.ended", reason="the shared store answers again")
+
+    async def _started(self) -> str:
+        """The private server, filled. What is in it from before goes on: it has not been written elsewhere."""
+        self._slot = self._slot or next(free(self._root))
+        self._server = self._server or PrivateValkey(self._slot.folder)
+        if not self._server.is_used:
+            await self._server.start()
+            self._supervising = asyncio.ensure_future(self._server.supervise())
+        async with self._opened(self._server.url) as private:
+            if not await self._sides.is_begun(private):
+                await _emptied(private)
+                await self._sides.part(private)
+        return self._server.url
+
+    async def _gather_up(self) -> None:
+        """What processes left that were killed while the shared store was out."""
+        for slot in free(self._root):
+            try:
+                if not slot.was_used:
+                    return
+                async with PrivateValkey(slot.folder) as server:
+                    await self._meet(server.url)
+                slot.forget()
+            finally:
+                slot.leave()
+
+    async def _meet(self, url: str) -> None:
+        async with self._opened(url) as private, self._opened(self._shared) as shared:
+            await self._sides.meet(private, shared)
+            await _emptied(private)
+
+    @asynccontextmanager
+    async def _opened(self, url: str) -> AsyncGenerator[Store]:
+        async with open_store(url, prefix=self._store.keys.prefix) as store:
+            yield store
+
+    async def _leave_server(self, *, is_empty: bool = False) -> None:
+        if self._supervising:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+        if self._server:
+            await self._server.leave()
+        if self._slot and is_empty:
+            self._slot.forget()
+        if self._slot:
+            self._slot.leave()
+        self._server = self._slot = self._supervising = None
+
+    def _turned(self, mode: Literal["redis", "fallback"], reason: str) -> None:
+        self.mode, self.reason, self.since = mode, reason, self._now()
+        self._store.wire.is_away = mode == "fallback"
+
+
+async def _emptied(private: Store) -> None:
+    """Of a private store only: nobody else has keys on its server."""
+    for key in await private.wire.keys("*"):
+        await private.wire.delete(key.decode())

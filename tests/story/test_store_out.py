@@ -1,0 +1,148 @@
+"""The shared Redis goes out: reads go on, money is still saved, and what was done meanwhile is there afterwards."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plane import WITHIN_MS, Service, serving
+from tests.server.shared import SharedServer, shared_server
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncGenerator[SharedServer]:
+    async with shared_server(tmp_path / "redis") as server:
+        yield server
+
+
+async def mode(service: Service) -> str:
+    told: Any = (await service.get("/health")).json
+    return str(told["redis"]["mode"])
+
+
+async def until_mode(service: Service, wanted: str) -> None:
+    async with asyncio.timeout(WITHIN_MS / 1000):
+        while await mode(service) != wanted:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["killed", "stands still"])
+async def test_reads_go_on_writes_within_seconds_and_all_of_it_is_there_afterwards(
+    shared: SharedServer, tmp_path: Path, how: str
+) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready("runs")
+        await service.ready("stops")
+        await service.ready("beats")
+        shared.kill() if how == "killed" else shared.stop_still()
+        assert (await service.instance("runs"))["status"] == "ready"
+        await until_mode(service, "fallback")
+        assert (await service.get("/health")).json["status"] == "degraded"
+        assert (await service.post("/instances/stops/stop")).status == 202
+        assert (await service.until("stopped", of="stops"))["desired"] == "stopped"
+        beat = await service.ask("PUT", "/instances/beats/last-used")
+        assert beat.status == 200
+        await service.ready("made-away")
+        if how == "killed":
+            await shared.start()
+        else:
+            shared.go_on()
+        await until_mode(service, "redis")
+        assert (await service.instance("stops"))["status"] == "stopped"
+        assert (await service.until("ready", of="made-away"))["status"] == "ready"
+        assert (await service.instance("beats"))["lastUsedAt"] == beat.json["lastUsedAt"]
+        assert [t for t in await service.told("stops") if "stop" in t] == ["instance.stopping", "instance.stopped"]
+        audit = service.audit()
+        assert (audit["everCreated"], len(audit["alive"])) == (4, 4)
+        await service.gone("made-away")
+        assert (await service.post("/instances/runs/stop")).status == 202
+        await service.until("stopped", of="runs")
+    assert not (tmp_path / "data" / "fallback" / "0").exists()
+
+
+async def test_a_start_of_a_shared_record_waits_and_happens_when_the_store_is_back(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        await service.post("/instances/trainer/stop")
+        await service.until("stopped")
+        shared.kill()
+        await until_mode(service, "fallback")
+        assert (await service.post("/instances/trainer/start")).status == 202
+        await service.looked()
+        waits = await service.instance()
+        assert (waits["status"], service.count("start")) == ("starting", 0)
+        await shared.start()
+        await until_mode(service, "redis")
+        await service.until("ready")
+        assert service.count("start") == 1
+
+
+async def test_a_name_that_a_machine_bears_is_refused_while_the_store_is_out(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    """Another replica has made it, and this one cannot know."""
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        made = await service.ready("elsewhere")
+        shared.kill()
+        await until_mode(service, "fallback")
+        copy = await service.plane.store.records.load(made["id"])
+        assert copy
+        for key in await service.plane.store.wire.keys(f"*{made['id']}*"):
+            await service.plane.store.wire.delete(key.decode())
+        await service.plane.store.wire.delete(service.plane.store.keys.name("elsewhere"))
+        refused = await service.post(
+            "/instances", {"name": "elsewhere", "productName": "RTX 4090 24GB", "imageUrl": "ubuntu"}
+        )
+        assert (refused.status, refused.code) == (409, "INSTANCE_ALREADY_EXISTS")
+        await shared.start()
+        await until_mode(service, "redis")
+
+
+async def test_a_store_that_comes_back_empty_gets_its_living_records_back(shared: SharedServer, tmp_path: Path) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        before = await service.ready()
+        shared.kill()
+        shared.lose_all()
+        await until_mode(service, "fallback")
+        await shared.start()
+        await until_mode(service, "redis")
+        after = await service.instance()
+        assert (after["id"], after["novitaInstanceId"], after["status"]) == (
+            before["id"],
+            before["novitaInstanceId"],
+            "ready",
+        )
+        await service.gone()
+        assert service.audit()["alive"] == []
+
+
+async def test_without_a_fallback_writes_are_refused_and_reads_go_on(shared: SharedServer, tmp_path: Path) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url, redis_fallback=False) as service:
+        await service.ready()
+        shared.kill()
+        refused = await service.post("/instances/trainer/stop")
+        assert (refused.status, refused.code) == (503, "STORE_UNAVAILABLE")
+        assert "retry-after" in refused.headers
+        assert (await service.instance())["status"] == "ready"
+        await shared.start()
+        async with asyncio.timeout(WITHIN_MS / 1000):
+            while (await service.post("/instances/trainer/stop")).status == 503:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.05)
+        await service.until("stopped")
+
+
+async def test_a_start_while_redis_is_out_goes_on_where_it_was_known_and_is_refused_where_not(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    from novita_gpu.settings import WrongSettings
+
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        assert await mode(service) == "redis"
+    shared.kill()
+    with pytest.raises(WrongSettings, match="nothing is known here"):
+        async with serving(tmp_path / "other", redis_url=shared.url):
+            pass
