@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from novita_gpu.control.admission import ADMIN_HASH
@@ -61,7 +61,7 @@ async def placed(settings: Settings, pace: Pace) -> AsyncGenerator[Placed]:
         if url is None:
             valkey = await stack.enter_async_context(PrivateValkey(settings.data_dir / "store"))
             url, keep = valkey.url, valkey.supervise
-        store = await stack.enter_async_context(open_store(url, prefix=settings.redis_key_prefix))
+        store = await stack.enter_async_context(_store(settings, url))
         work = await stack.enter_async_context(_work(settings, store, url, pace).open())
         yield Placed(
             store=store,
@@ -84,11 +84,11 @@ async def opened_store(settings: Settings) -> AsyncGenerator[Store]:
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
         if url is None:
             url = (await stack.enter_async_context(PrivateValkey(settings.data_dir / "store"))).url
-        yield await stack.enter_async_context(open_store(url, prefix=settings.redis_key_prefix))
+        yield await stack.enter_async_context(_store(settings, url))
 
 
 async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncExitStack) -> Placed:
-    store = await stack.enter_async_context(open_store(url, prefix=settings.redis_key_prefix))
+    store = await stack.enter_async_context(_store(settings, url))
     work = _work(settings, store, url, pace)
     listening, path = Listening(store, utc_now, _name()), settings.data_dir / FACTS_FILE
     facts = _read(path)
@@ -114,7 +114,15 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
     )
     root = settings.data_dir / "fallback"
     calm_s = pace.health.total_seconds()
-    fallback = Fallback(store=store, shared=url, root=root, sides=sides, now=utc_now, calm_s=calm_s)
+    fallback = Fallback(
+        store=store,
+        shared=url,
+        root=root,
+        sides=sides,
+        opened=lambda where: _store(settings, where),
+        now=utc_now,
+        calm_s=calm_s,
+    )
     stack.push_async_callback(fallback.close)
     if not await fallback.answers():
         await _begun_away(fallback, store, work, facts)
@@ -138,6 +146,11 @@ async def _begun_away(fallback: Fallback, store: Store, work: Work, facts: dict[
     url = await fallback.begin_away()
     await store.wire.turn_to(connect(url))
     work.begins_at(url)
+
+
+def _store(settings: Settings, url: str) -> Store:
+    closed_for = timedelta(days=settings.deleted_retention_days)
+    return open_store(url, prefix=settings.redis_key_prefix, closed_for=closed_for)
 
 
 def _work(settings: Settings, store: Store, url: str, pace: Pace) -> Work:

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     )
     recovery_image_auth_id: str | None = Field(None, description="Id of that registry's credential in the cloud.")
 
+    deleted_retention_days: float = Field(
+        7, ge=1, le=3650, description="How long deleted instances are found, with their events and costs."
+    )
     event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")

@@ -233,7 +233,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         look_soon=settings.moving,
         elsewhere=Elsewhere(cloud, deployment),
     )
-    costs = Costs(store.view, catalogue, limits, utc_now)
+    costs = Costs(store.view, catalogue, limits, utc_now, timedelta(days=settings.deleted_retention_days))
     health = Health(
         store=store,
         upstream=novita,

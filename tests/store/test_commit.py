@@ -1,5 +1,6 @@
 """One commit writes a record, its events, its deliveries and its kept answer, or nothing."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ from tests.store.samples import (
     renewal,
     stop,
 )
+from tests.valkey import forget
 
 
 async def everything(store: Store) -> dict[str, object]:
@@ -357,3 +359,12 @@ async def test_t1_a_record_that_lives_again_does_not_expire(store: Store) -> Non
     assert await store.wire.ttl_ms(store.keys.record(again.id)) == -1
     assert await store.records.living() == [again.id]
     assert await store.records.id_of_name("trainer") == again.id
+
+
+async def test_a_closed_record_is_kept_as_long_as_the_operator_says(valkey_url: str, prefix: str) -> None:
+    async with open_store(valkey_url, prefix=prefix, closed_for=timedelta(days=2)) as store:
+        record = await store.records.commit(creation(new_record()))
+        await store.records.commit(closing(record))
+        left = await store.wire.ttl_ms(store.keys.record(record.id))
+        await forget(store)
+    assert timedelta(days=2) - timedelta(minutes=1) < timedelta(milliseconds=left) <= timedelta(days=2)

@@ -14,7 +14,6 @@ from novita_gpu.store import Store, open_store
 from novita_gpu.store.base import Change, Unavailable
 from novita_gpu.store.feed import INCARNATION
 from novita_gpu.store.index import Filter
-from novita_gpu.store.keys import CLOSED_FOR
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import LAST_PAUSE_S, MISSES_PER_SECOND, View
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, connect
@@ -204,11 +203,20 @@ async def test_a_miss_asks_the_store_at_a_bounded_rate(store: Store, other: Stor
 
 async def test_closed_records_leave_when_their_retention_is_over(store: Store) -> None:
     clock = [NOON]
-    view = View(store.records, store.feed, store.facts, now=lambda: clock[0], monotonic=lambda: 0.0, block_s=0.05)
+    kept = timedelta(days=2)
+    view = View(
+        store.records,
+        store.feed,
+        store.facts,
+        now=lambda: clock[0],
+        monotonic=lambda: 0.0,
+        block_s=0.05,
+        closed_for=kept,
+    )
     closed = await store.records.commit(closing(await store.records.commit(creation(new_record()))))
     await view.load()
     assert view.get(closed.id) == closed
-    clock[0] = NOON + CLOSED_FOR + timedelta(seconds=1)
+    clock[0] = NOON + kept + timedelta(seconds=1)
     follower = asyncio.create_task(view.follow())
     await until(lambda: view.get(closed.id) is None)
     follower.cancel()

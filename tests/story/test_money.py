@@ -40,7 +40,8 @@ async def test_a_plan_says_what_create_would_do_and_changes_nothing(service: Ser
     assert (await service.get("/instances")).json["total"] == 0
     after = await service.plane.store.wire.keys(service.plane.store.keys.pattern)
     kinds = {service.plane.store.keys.kind_of(key.decode()) for key in set(after) - set(before)}
-    assert kinds <= {"fact", "claim", "mark", "rows", "markers"}  # the catalogue, and what listings leave
+    # The catalogue, what listings leave, and the listings to come.
+    assert kinds <= {"fact", "claim", "mark", "rows", "markers", "work"}
 
 
 async def test_a_plan_is_what_create_then_does(service: Service) -> None:

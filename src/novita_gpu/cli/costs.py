@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--since",
                 metavar="TIME",
-                help="As 2026-01-31T12:00:00Z, 2026-01-31, or 7d for so long ago. [default: 30 days before --until]",
+                help="As 2026-01-31T12:00:00Z, 2026-01-31, or 7d for so long ago. [default: as far as is kept]",
             ),
         ] = None,
         until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="The same. [default: now]")] = None,

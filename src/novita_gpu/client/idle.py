@@ -18,7 +18,7 @@ class Check(Answer, frozen=True, kw_only=True):
 
 
 class Totals(Part, frozen=True, kw_only=True):
-    """Since the store began; stopped and saved of what is living or was closed no longer than 30 days ago."""
+    """Since the store began; stopped and saved of all instances, deleted ones as long as they are kept."""
 
     checks: int = 0
     stopped: int = 0

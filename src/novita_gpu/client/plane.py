@@ -70,7 +70,7 @@ class PlaneCalls(InstanceCalls):
         return await self._get(f"/api/templates/{part(str(template_id))}", TemplateAnswer)
 
     async def costs(self, *, since: datetime | None = None, until: datetime | None = None) -> Costs:
-        """What was spent between two times, the last 30 days if none is given, and what bills now."""
+        """What was spent between two times, and what bills now. None given: as long as deleted instances are kept."""
         return await self._get("/api/costs", Costs, {"since": since, "until": until})
 
     async def deliveries(self, **filters: Any) -> dict[str, Any]:

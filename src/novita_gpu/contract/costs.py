@@ -19,7 +19,7 @@ RULE = (
 
 
 class CostsQuery(Request, frozen=True, kw_only=True):
-    since: Annotated[Moment, Meta(description="30 days before `until`, when left out.")] | None = None
+    since: Annotated[Moment, Meta(description="If left out, as far back as is kept.")] | None = None
     until: Annotated[Moment, Meta(description="Now, when left out.")] | None = None
 
 
@@ -54,7 +54,7 @@ class InstanceCost(View, frozen=True, kw_only=True):
 
 
 class CostsView(View, frozen=True, kw_only=True):
-    """Of all instances, and of those closed no longer than 30 days ago; the dearest first."""
+    """Of all instances, deleted ones too as long as they are kept; the dearest first."""
 
     since: Time
     until: Time

@@ -36,7 +36,7 @@ class CheckView(View, frozen=True, kw_only=True):
 
 
 class TotalsView(View, frozen=True, kw_only=True):
-    """Since the store began; stopped and saved of what is living or was closed no longer than 30 days ago."""
+    """Since the store began; stopped and saved of all instances, deleted ones as long as they are kept."""
 
     checks: int
     stopped: int

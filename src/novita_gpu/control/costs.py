@@ -20,14 +20,22 @@ from novita_gpu.store.view import View
 
 
 class Costs:
-    def __init__(self, view: View, catalogue: Catalogue, limits: Limits, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        view: View,
+        catalogue: Catalogue,
+        limits: Limits,
+        now: Callable[[], datetime],
+        closed_for: timedelta = CLOSED_FOR,
+    ) -> None:
+        self._closed_for = closed_for
         self._view, self._catalogue, self._limits, self._now = view, catalogue, limits, now
 
     async def costs(self, query: CostsQuery) -> CostsView:
         """Raises `Invalid` when the time asked for has no length or has not come."""
         now, records = self._now(), self._view.all()
         until = query.until or now
-        since = query.since or until - CLOSED_FOR
+        since = query.since or until - self._closed_for
         if until > now + timedelta(seconds=1):
             raise Invalid(Fault(field="until", message="must not lie in the future", value=time_text(until)))
         if since >= until:

@@ -5,8 +5,8 @@ Which of the two it is decides the wire, under all rooms of the store: they are 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,7 +16,7 @@ import structlog
 from novita_gpu.store.base import StoreError, Unavailable
 from novita_gpu.store.folder import CannotStart
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.store.open import Store, open_store
+from novita_gpu.store.open import Store
 from novita_gpu.store.slot import Slot, free
 from novita_gpu.store.wire import Wire, connect
 
@@ -66,12 +66,14 @@ class Fallback:
         shared: str,
         root: Path,
         sides: Sides,
+        opened: Callable[[str], Store],
         now: Callable[[], datetime],
         calm_s: float = 10.0,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._shared, self._root, self._sides, self._now = store, shared, root, sides, now
+        self._opened = opened
         self._calm_s, self._pause, self._monotonic = calm_s, pause, monotonic
         self._asked = Wire(connect(shared, connections=1))
         self._doubt = asyncio.Event()
@@ -194,11 +196,6 @@ class Fallback:
         async with self._opened(url) as private, self._opened(self._shared) as shared:
             await self._sides.meet(private, shared)
             await _emptied(private)
-
-    @asynccontextmanager
-    async def _opened(self, url: str) -> AsyncGenerator[Store]:
-        async with open_store(url, prefix=self._store.keys.prefix) as store:
-            yield store
 
     async def _leave_server(self, *, is_empty: bool = False) -> None:
         if self._supervising:

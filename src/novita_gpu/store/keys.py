@@ -10,8 +10,9 @@ from hashlib import sha256
 from novita_gpu.domain.instance import CloudId, InstanceId
 from novita_gpu.domain.value import Value
 
-# How long a closed record, its timeline and its name are found. Too small: a deleted instance is unknown to who asks.
-CLOSED_FOR = timedelta(days=30)
+# How long a closed record, its timeline and its name are found, unless the operator says otherwise. Too small: a
+# deleted instance is unknown to who asks, and a machine of its that turns up is nobody's.
+CLOSED_FOR = timedelta(days=7)
 # An answer is given again for this long (public contract), and an unanswered claim blocks its key for so long.
 ANSWERED_FOR = timedelta(hours=24)
 CLAIMED_FOR = timedelta(seconds=30)

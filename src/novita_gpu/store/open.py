@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from novita_gpu.store.base import Unavailable
@@ -13,7 +13,7 @@ from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import Feed
 from novita_gpu.store.idempotency import Claims
-from novita_gpu.store.keys import Keys
+from novita_gpu.store.keys import CLOSED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
@@ -78,10 +78,14 @@ def open_store(
     now: Callable[[], datetime] = _utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     block_s: float = BLOCK_AT_MOST_S,
+    closed_for: timedelta = CLOSED_FOR,
 ) -> Store:
-    """The store at a `redis://`, `rediss://` or `unix://` address. Nothing is sent before the first call."""
+    """The store at a `redis://`, `rediss://` or `unix://` address. Nothing is sent before the first call.
+
+    `closed_for`: how long closed records are kept.
+    """
     wire, keys = Wire(connect(url)), Keys(prefix)
-    records, feed, facts = Records(wire, keys), Feed(wire, keys), Facts(wire, keys)
+    records, feed, facts = Records(wire, keys, closed_for=closed_for), Feed(wire, keys), Facts(wire, keys)
     return Store(
         keys=keys,
         wire=wire,
@@ -92,5 +96,5 @@ def open_store(
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=monotonic, block_s=block_s),
+        view=View(records, feed, facts, now=now, monotonic=monotonic, block_s=block_s, closed_for=closed_for),
     )

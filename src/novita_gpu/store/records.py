@@ -1,7 +1,7 @@
 """The records: loaded, and changed by commits that write state, events and deliveries together or not at all."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -38,10 +38,17 @@ _FIELDS = ("document", "revision", "sequence")
 class Records:
     """All records of one store. Every call may raise `Unavailable`; nothing here raises for a missing record."""
 
-    def __init__(self, wire: Wire, keys: Keys, new_id: Callable[[], str] = lambda: uuid4().hex) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        keys: Keys,
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+        closed_for: timedelta = CLOSED_FOR,
+    ) -> None:
         self._wire = wire
         self._keys = keys
         self._new_id = new_id
+        self._closed_for = closed_for
         self._told: list[Callable[[Record], None]] = []
         self._touched: list[Callable[[InstanceId, datetime], None]] = []
 
@@ -173,7 +180,7 @@ class Records:
             *(commit, before.revision if before else 0, after.id, record_document(after)),
             int(takes_heartbeats(after)),
             micros(after.deleted_at) if after.deleted_at else "",
-            millis(CLOSED_FOR),
+            millis(self._closed_for),
             _weighed(change),
             change.claim.token if change.claim else "",
             encode(change.answer) if change.answer else b"",

@@ -7,7 +7,7 @@ contents are another's) everything is loaded anew; reads go on from what is here
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from novita_gpu.domain.activity import Heard
@@ -43,9 +43,11 @@ class View:
         monotonic: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         block_s: float = BLOCK_AT_MOST_S,
+        closed_for: timedelta = CLOSED_FOR,
     ) -> None:
         self._records, self._feed, self._facts = records, feed, facts
         self._now, self._monotonic, self._pause, self._block_s = now, monotonic, pause, block_s
+        self._closed_for = closed_for
         self._index = Index()
         self._activities: dict[InstanceId, datetime] = {}
         self._listens_since: datetime | None = None
@@ -226,7 +228,7 @@ class View:
         return entry.instance is not None and entry.revision > self._index.revision(entry.instance)
 
     def _forget_expired(self) -> None:
-        for instance in self._index.closed_before(self._now() - CLOSED_FOR):
+        for instance in self._index.closed_before(self._now() - self._closed_for):
             self._index.drop(instance)
             self._activities.pop(instance, None)
             self.version += 1
