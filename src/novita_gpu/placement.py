@@ -12,6 +12,7 @@ from pathlib import Path
 from novita_gpu.control.admission import ADMIN_HASH
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.restoring import Restoring
 from novita_gpu.control.sides import TwoSides
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId
@@ -63,6 +64,12 @@ async def placed(settings: Settings, pace: Pace) -> AsyncGenerator[Placed]:
             url, keep = valkey.url, valkey.supervise
         store = await stack.enter_async_context(_store(settings, url))
         work = await stack.enter_async_context(_work(settings, store, url, pace).open())
+        facts: dict[str, str] = {}
+        store.view.on_emptied(Restoring(store, facts, utc_now, new_id).restore)
+
+        async def remember() -> None:
+            facts.update(await _facts(store))
+
         yield Placed(
             store=store,
             work=work,
@@ -70,7 +77,7 @@ async def placed(settings: Settings, pace: Pace) -> AsyncGenerator[Placed]:
             fallback=None,
             is_shared=settings.redis_url is not None,
             keep=keep,
-            remember=_nothing,
+            remember=remember,
         )
 
 
@@ -99,9 +106,10 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
 
     async def remember() -> None:
         if not store.is_away:
-            facts.update({name: value for name in FACTS if (value := await store.facts.fact(name))})
+            facts.update(await _facts(store))
             _write(path, facts)
 
+    store.view.on_emptied(Restoring(store, facts, utc_now, new_id).restore)
     sides = TwoSides(
         store=store,
         listening=listening,
@@ -160,6 +168,10 @@ def _work(settings: Settings, store: Store, url: str, pace: Pace) -> Work:
 def _name() -> str:
     """Of this process among all that share the store."""
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+async def _facts(store: Store) -> dict[str, str]:
+    return {name: value for name in FACTS if (value := await store.facts.fact(name))}
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.plane import WITHIN_MS, Service, serving
+from tests.plane import WITHIN_MS, Service, eventually, serving
 from tests.server.shared import SharedServer, shared_server
 
 
@@ -118,6 +118,26 @@ async def test_a_store_that_comes_back_empty_gets_its_living_records_back(shared
         )
         await service.gone()
         assert service.audit()["alive"] == []
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+async def test_a_restart_without_data_is_noticed_at_once_and_told(
+    shared: SharedServer, tmp_path: Path, fallback: bool
+) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url, redis_fallback=fallback) as service:
+        before = await service.ready()
+        await service.ask("PUT", "/instances/trainer/last-used")
+        shared.kill()
+        shared.lose_all()
+        await shared.start()
+        await eventually(lambda: service.plane.store.view.sequence > before["sequence"])
+        told = (await service.get("/events?type=store.restored")).json["events"]
+        assert "idempotency answers, deliveries, history" in told[0]["data"]["reason"]
+        after = await service.instance()
+        assert (after["id"], after["status"]) == (before["id"], "ready")
+        assert (await service.post("/instances/trainer/stop")).status == 202
+        await service.until("stopped")
+        assert service.audit()["everCreated"] == 1
 
 
 async def test_without_a_fallback_writes_are_refused_and_reads_go_on(shared: SharedServer, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.decide import decide
-from novita_gpu.domain.instance import GOING_STATUSES, CloudId, Record, is_moving
+from novita_gpu.domain.instance import GOING_STATUSES, CloudId, Record, Wish, is_moving
 from novita_gpu.domain.learn import YOUNG, counts, learn
 from novita_gpu.domain.look import Look, Row
 from novita_gpu.domain.orphans import Orphans, Standing, bears, held_back, standing
@@ -79,7 +79,7 @@ def is_news(record: Record, look: Look, now: datetime, policy: Policy, orphans: 
     """The listing tells something new about it, so that a pass is due."""
     if any(_concerns(record, row, now, policy, orphans) for row in look.marked):
         return True
-    if record.open_attempt and look.complete:
+    if look.complete and (record.open_attempt or _waits_to_be_closed(record)):
         return True
     if record.machine is None:
         return False
@@ -90,6 +90,11 @@ def is_news(record: Record, look: Look, now: datetime, policy: Policy, orphans: 
     since = record.looks_count_from
     # The first look that counts since a mutation tells something even in the same words: a restart is over.
     return is_moving(record) and since is not None and record.seen.at < since <= look.began_at
+
+
+def _waits_to_be_closed(record: Record) -> bool:
+    """Nothing is left of it but perhaps a late machine, and a listing without that is what it waits for."""
+    return record.wants is Wish.DELETED and record.machine is None and record.deleted_at is None
 
 
 def _concerns(record: Record, row: Row, now: datetime, policy: Policy, orphans: Orphans) -> bool:

@@ -52,6 +52,11 @@ class Records:
         self._told: list[Callable[[Record], None]] = []
         self._touched: list[Callable[[InstanceId, datetime], None]] = []
 
+    @property
+    def turns(self) -> int:
+        """How often this store was turned to another server."""
+        return self._wire.turns
+
     def on_commit(self, told: Callable[[Record], None]) -> None:
         """Calls `told` with every record that is committed here, before `commit` returns it."""
         self._told.append(told)
@@ -188,7 +193,7 @@ class Records:
             *(len(change.events), len(change.deliveries)),
             *(reserved(after), *_limits(change)),
             " ".join(f"{what}={by}" for what, by in change.counts.items()),
-            change.after.revision,
+            *(change.after.revision, change.after.sequence),
             *(encode(replace(event, sequence=0)) for event in change.events),
         ]
         for delivery in change.deliveries:

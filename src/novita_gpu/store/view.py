@@ -58,6 +58,8 @@ class View:
         self._misses, self._misses_at = float(MISSES_PER_SECOND), monotonic()
         self._waiting: defaultdict[InstanceId, set[asyncio.Future[None]]] = defaultdict(set)
         self._listening: set[asyncio.Future[None]] = set()
+        self._turns = 0
+        self._on_emptied: Callable[[], Awaitable[None]] | None = None
         self.loaded = False
         self.version = 0
         self.sequence = 0
@@ -150,6 +152,10 @@ class View:
             self._activities[instance] = at
             self.version += 1
 
+    def on_emptied(self, told: Callable[[], Awaitable[None]]) -> None:
+        """Calls `told` when the server that this was loaded from holds another store, before that is loaded."""
+        self._on_emptied = told
+
     async def load(self) -> None:
         """Loads everything. Raises `Unavailable` with what is here left as it was."""
         self._arrived = {}
@@ -170,6 +176,7 @@ class View:
         finally:
             self._arrived = None
         self._index, self._incarnation, self._number = index, incarnation, number
+        self._turns = self._records.turns
         self._activities = activities
         self.sequence = sequence
         self.loaded = True
@@ -193,8 +200,10 @@ class View:
                 pause = min(2 * pause, LAST_PAUSE_S)
 
     async def _catch_up(self) -> None:
-        if not self.loaded or not await self._continues():
+        if not self.loaded:
             await self.load()
+        elif not await self._continues():
+            await self._reload()
         self._lost_at = None
 
     async def _listen(self) -> None:
@@ -203,11 +212,19 @@ class View:
         if not news:
             self._forget_expired()
             if not await self._continues():
-                await self.load()
+                await self._reload()
         elif news[0].number != self._number + 1:
             await self.load()
         else:
             await self._take_in(news)
+
+    async def _reload(self) -> None:
+        """The same server with another store on it has lost what was there: that is still here."""
+        incarnation = (await self._feed.position()).incarnation
+        is_emptied = incarnation != self._incarnation and self._turns == self._records.turns
+        if is_emptied and self._on_emptied:
+            await self._on_emptied()
+        await self.load()
 
     async def _continues(self) -> bool:
         """The store still holds what this view was loaded from."""

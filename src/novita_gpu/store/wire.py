@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as ConnectionBroken
 from redis.exceptions import NoScriptError, RedisError
 
@@ -30,6 +30,8 @@ ANSWER_WITHIN_S = 5.0
 BLOCK_AT_MOST_S = 30.0
 # Commands at once; the next wait for a place. Far above what one process keeps busy.
 CONNECTIONS = 64
+# The one command that blocks.
+WAITS = "XREAD"
 
 
 class Script:
@@ -70,7 +72,7 @@ class Wire:
     """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis, self._words = redis, _words_of(redis)
+        self._at(redis)
         self._under_way: set[Timeout] = set()
         self._open = Event()
         self._open.set()
@@ -80,6 +82,7 @@ class Wire:
 
     async def close(self) -> None:
         await self._redis.aclose()
+        await self._waiting.aclose()
 
     def on_fault(self, told: Callable[[], None]) -> None:
         """Calls `told` whenever the server did not answer."""
@@ -94,14 +97,21 @@ class Wire:
 
     async def turn_to(self, redis: Redis) -> None:
         """Commands go to another server from here on. What waits for an answer of the one before gets none."""
-        before, self._redis, self._words = self._redis, redis, _words_of(redis)
+        before = (self._redis, self._waiting)
+        self._at(redis)
         self.turns += 1
         now = get_running_loop().time()
         for limit in self._under_way:
             if not limit.expired():
                 limit.reschedule(now)
         self.let_go()
-        await before.aclose()
+        for client in before:
+            await client.aclose()
+
+    def _at(self, redis: Redis) -> None:
+        """What waits for news has a client of its own, which asks once: a server that went may come back as another."""
+        self._redis, self._waiting = redis, _asking_once(redis)
+        self._words, self._waiting_words = _words_of(redis), _words_of(self._waiting)
 
     @asynccontextmanager
     async def _answered(self, within_s: float) -> AsyncGenerator[None]:
@@ -119,8 +129,9 @@ class Wire:
             raise Unavailable(f"the store does not answer: {str(fault) or 'not in time'}") from fault
 
     async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:
+        send = self._waiting_words if words[0] == WAITS else self._words
         async with self._answered(within_s):
-            return await self._words(*words)
+            return await send(*words)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
         async with self._answered(ANSWER_WITHIN_S):
@@ -202,7 +213,7 @@ class Wire:
     async def wait_for_entries(self, key: str, after: int, limit: int, block_ms: int) -> list[Entry]:
         """As `entries`, waiting up to `block_ms` for the first."""
         words: tuple[Word, ...] = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", key, f"{after}-0")
-        answer = await self._send("XREAD", *words, within_s=block_ms / 1000 + ANSWER_WITHIN_S)
+        answer = await self._send(WAITS, *words, within_s=block_ms / 1000 + ANSWER_WITHIN_S)
         return _numbered(answer[0][1]) if answer else []
 
     async def trim(self, key: str, below: int) -> None:
@@ -222,6 +233,14 @@ class Wire:
     async def ttl_ms(self, key: str) -> int:
         """-1: it has none; -2: there is no such key."""
         return int(await self._send("PTTL", key))
+
+
+def _asking_once(redis: Redis) -> Redis:
+    """A client of the same server that repeats nothing."""
+    given: dict[str, Any] = {**redis.connection_pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+    kind = redis.connection_pool.connection_class
+    pool = BlockingConnectionPool(max_connections=4, timeout=ANSWER_WITHIN_S, connection_class=kind, **given)
+    return Redis.from_pool(pool)
 
 
 def _words_of(redis: Redis) -> Callable[..., Awaitable[Any]]:

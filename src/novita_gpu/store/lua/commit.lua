@@ -12,12 +12,12 @@ local token, answer, answered_for_ms, feed_cap = ARGV[9], ARGV[10], ARGV[11], AR
 local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
 local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
 local reserves, most_instances, most_reserved = tonumber(ARGV[17]), ARGV[18], ARGV[19]
-local counted, known_revision = ARGV[20], tonumber(ARGV[21])
-local WORDS = 21
+local counted, known_revision, known_sequence = ARGV[20], tonumber(ARGV[21]), ARGV[22]
+local WORDS = 22
 local is_closed = closed_at ~= ''
 
 local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed', 'reserved')
-local revision, sequence, commits, was_closed = tonumber(stored[1] or '0'), stored[2] or '0', stored[3] or '', stored[4]
+local revision, sequence, commits, was_closed = tonumber(stored[1] or '0'), stored[2] or known_sequence, stored[3] or '', stored[4]
 for known, its_revision, its_sequence in string.gmatch(commits, '(%S+)=(%d+)=(%d+)') do
   if known == commit then
     return { 'done', its_revision, its_sequence }
@@ -74,7 +74,7 @@ for what, by in string.gmatch(counted, '(%S+)=(%d+)') do
   redis.call('HINCRBY', counts, what, by)
 end
 
--- A record that comes from another store never goes back behind the revision that it had there.
+-- A record that comes from another store never goes back behind what it was there.
 local new_revision = whole(math.max(revision, known_revision) + 1)
 commits = commits .. commit .. '=' .. new_revision .. '=' .. sequence .. ' '
 local _, kept = string.gsub(commits, ' ', ' ')

@@ -1,0 +1,58 @@
+"""A store that has lost everything gets the living records back from the memory of whoever held them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import structlog
+
+from novita_gpu.domain.events import Event, EventType
+from novita_gpu.domain.instance import InstanceId
+from novita_gpu.store import Store
+from novita_gpu.store.base import Change, Lost, NotRunning
+
+log = structlog.get_logger()
+
+GONE_FOR_GOOD = "idempotency answers, deliveries, history and closed instances are lost"
+
+
+class Restoring:
+    """`facts` make the store this deployment's. Several processes may restore at once: each record is written once."""
+
+    def __init__(
+        self, store: Store, facts: Mapping[str, str], now: Callable[[], datetime], new_id: Callable[[str], str]
+    ) -> None:
+        self._store, self._facts, self._now, self._new_id = store, facts, now, new_id
+
+    async def restore(self) -> None:
+        """Raises the store's `Unavailable`; may be repeated."""
+        store = self._store
+        for name, value in self._facts.items():
+            await store.facts.first(name, value)
+        await store.facts.raise_sequence(store.view.sequence)
+        written = 0
+        for record in store.view.all():
+            if record.deleted_at:
+                continue
+            try:
+                await store.records.commit(Change(before=None, after=record))
+                written += 1
+            except Lost as fault:
+                log.info("restoring.known", instance=record.id, reason=str(fault))
+                continue
+            if at := store.view.activity(record.id):
+                await self._touch(record.id, at)
+        if written:
+            await self._tell(f"the store came back empty; {written} living instances are from memory; {GONE_FOR_GOOD}")
+
+    async def _touch(self, instance: InstanceId, at: datetime) -> None:
+        try:
+            await self._store.records.touch(instance, at)
+        except NotRunning:
+            return
+
+    async def _tell(self, reason: str) -> None:
+        log.error("store.restored", reason=reason)
+        event = Event(
+            id=self._new_id("evt"), type=EventType.STORE_RESTORED, at=self._now(), actor="sync", reason=reason
+        )
+        await self._store.events.append(event)
