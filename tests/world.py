@@ -37,7 +37,7 @@ from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.spec import AutoStop, HealthCheck
 from novita_gpu.store import open_store
 from novita_gpu.store.pace import LOCAL
-from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, connect
+from novita_gpu.store.wire import ANSWER_WITHIN_S, Script, Wire, Word, clients
 from tests.prove.replica import store_on
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class CutWire(Wire):
     """Every command to the store."""
 
     def __init__(self, url: str, blade: Blade) -> None:
-        super().__init__(connect(url))
+        super().__init__(*clients(url))
         self._blade = blade
 
     async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:

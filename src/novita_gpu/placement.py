@@ -21,7 +21,6 @@ from novita_gpu.store import Store, open_store
 from novita_gpu.store.fallback import Fallback
 from novita_gpu.store.local import PrivateValkey
 from novita_gpu.store.pace import Pace
-from novita_gpu.store.wire import connect
 from novita_gpu.work import Work
 
 # What makes a store this deployment's. Kept in the data folder, so that a start while the shared store is out knows it.
@@ -152,7 +151,7 @@ async def _begun_away(fallback: Fallback, store: Store, work: Work, facts: dict[
         what = "does not answer, and nothing is known here of what is in it; start once while it does"
         raise WrongSettings([("REDIS_URL", what)])
     url = await fallback.begin_away()
-    await store.wire.turn_to(connect(url))
+    await store.wire.turn_to(url)
     work.begins_at(url)
 
 

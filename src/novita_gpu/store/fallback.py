@@ -146,7 +146,7 @@ class Fallback:
         log.warning("fallback.begun", reason="the shared store does not answer")
         self._store.wire.hold()
         url = await self._started()
-        await self._store.wire.turn_to(connect(url))
+        await self._store.wire.turn_to(url)
         self._turned("fallback", "the shared store does not answer")
         await self._sides.work_at(url)
 
@@ -161,7 +161,7 @@ class Fallback:
             self._store.wire.let_go()
             await self._sides.work_at(self._server.url)
             raise
-        await self._store.wire.turn_to(connect(self._shared))
+        await self._store.wire.turn_to(self._shared)
         self._turned("redis", "")
         await self._sides.work_at(self._shared)
         await self._leave_server(is_empty=True)

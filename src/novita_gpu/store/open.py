@@ -17,7 +17,7 @@ from novita_gpu.store.keys import CLOSED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
-from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, connect
+from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, clients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def open_store(
 
     `closed_for`: how long closed records are kept.
     """
-    wire, keys = Wire(connect(url)), Keys(prefix)
+    wire, keys = Wire(*clients(url)), Keys(prefix)
     records, feed, facts = Records(wire, keys, closed_for=closed_for), Feed(wire, keys), Facts(wire, keys)
     return Store(
         keys=keys,

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as ConnectionBroken
 from redis.exceptions import NoScriptError, RedisError
 
@@ -30,6 +30,8 @@ ANSWER_WITHIN_S = 5.0
 BLOCK_AT_MOST_S = 30.0
 # Commands at once; the next wait for a place. Far above what one process keeps busy.
 CONNECTIONS = 64
+# A command whose connection broke is sent again so often.
+REPEATS = 2
 # The one command that blocks.
 WAITS = "XREAD"
 
@@ -50,7 +52,12 @@ class Script:
         return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-def connect(url: str, *, connections: int = CONNECTIONS) -> Redis:
+def clients(url: str) -> tuple[Redis, Redis]:
+    """For commands, and for the one that waits for news, asked once: a server that went may come back empty."""
+    return connect(url), connect(url, connections=4, repeats=0)
+
+
+def connect(url: str, *, connections: int = CONNECTIONS, repeats: int = REPEATS) -> Redis:
     """A client of the server at `url`. Nothing is sent before the first command.
 
     It has no time-out of its own for answers: `Wire` sets it. With one, redis-py sends through `asyncio.wait_for`,
@@ -63,7 +70,7 @@ def connect(url: str, *, connections: int = CONNECTIONS) -> Redis:
         socket_timeout=None,
         socket_connect_timeout=ANSWER_WITHIN_S,
         protocol=2,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2, supported_errors=(ConnectionBroken,)),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), repeats, supported_errors=(ConnectionBroken,)),
     )
     return Redis.from_pool(pool)
 
@@ -71,8 +78,9 @@ def connect(url: str, *, connections: int = CONNECTIONS) -> Redis:
 class Wire:
     """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._at(redis)
+    def __init__(self, redis: Redis, waiting: Redis | None = None) -> None:
+        """`waiting` is asked what blocks."""
+        self._at(redis, waiting or redis)
         self._under_way: set[Timeout] = set()
         self._open = Event()
         self._open.set()
@@ -95,10 +103,10 @@ class Wire:
     def let_go(self) -> None:
         self._open.set()
 
-    async def turn_to(self, redis: Redis) -> None:
+    async def turn_to(self, url: str) -> None:
         """Commands go to another server from here on. What waits for an answer of the one before gets none."""
         before = (self._redis, self._waiting)
-        self._at(redis)
+        self._at(*clients(url))
         self.turns += 1
         now = get_running_loop().time()
         for limit in self._under_way:
@@ -108,10 +116,9 @@ class Wire:
         for client in before:
             await client.aclose()
 
-    def _at(self, redis: Redis) -> None:
-        """What waits for news has a client of its own, which asks once: a server that went may come back as another."""
-        self._redis, self._waiting = redis, _asking_once(redis)
-        self._words, self._waiting_words = _words_of(redis), _words_of(self._waiting)
+    def _at(self, redis: Redis, waiting: Redis) -> None:
+        self._redis, self._waiting = redis, waiting
+        self._words, self._waiting_words = _words_of(redis), _words_of(waiting)
 
     @asynccontextmanager
     async def _answered(self, within_s: float) -> AsyncGenerator[None]:
@@ -233,14 +240,6 @@ class Wire:
     async def ttl_ms(self, key: str) -> int:
         """-1: it has none; -2: there is no such key."""
         return int(await self._send("PTTL", key))
-
-
-def _asking_once(redis: Redis) -> Redis:
-    """A client of the same server that repeats nothing."""
-    given: dict[str, Any] = {**redis.connection_pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
-    kind = redis.connection_pool.connection_class
-    pool = BlockingConnectionPool(max_connections=4, timeout=ANSWER_WITHIN_S, connection_class=kind, **given)
-    return Redis.from_pool(pool)
 
 
 def _words_of(redis: Redis) -> Callable[..., Awaitable[Any]]:
