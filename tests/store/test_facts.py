@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from novita_gpu.store import Store
+from novita_gpu.store.facts import Facts
 from tests.store.samples import after
 
 MINUTE = timedelta(minutes=1)
@@ -99,3 +100,47 @@ async def test_a_ration_holds_for_all_who_ask_at_once(store: Store) -> None:
         store.facts.ration("removals", f"m{number}", at_most=3, within=MINUTE, now=after(0)) for number in range(20)
     )
     assert sum(await asyncio.gather(*asked)) == 3
+
+
+class Pauses:
+    """Pauses that are over when a test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.over, self.begun = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        self.begun.release()
+        await self.over.acquire()
+
+    async def one_more(self) -> None:
+        """What was waited for is done, and the next pause has begun."""
+        self.over.release()
+        await self.begun.acquire()
+
+
+async def test_a_lock_is_renewed_until_it_is_given_back(store: Store) -> None:
+    pauses = Pauses()
+    facts, key = Facts(store.wire, store.keys, pauses), store.keys.lock("sync")
+    async with facts.lock("sync", "one", MINUTE):
+        await store.wire.put(key, "one", 1000)  # its time is nearly over
+        for _ in range(2):
+            await pauses.one_more()
+        assert await store.wire.ttl_ms(key) > 1000
+        assert await store.facts.holder("sync") == "one"
+    assert await store.facts.holder("sync") is None
+    assert set(pauses.asked) == {20.0}
+
+
+async def test_a_lock_that_another_has_by_now_is_not_renewed(store: Store) -> None:
+    pauses = Pauses()
+    async with Facts(store.wire, store.keys, pauses).lock("sync", "one", MINUTE):
+        async with store.facts.lock("sync", "other", MINUTE) as held:
+            assert not held
+        assert await store.facts.holder("sync") == "one", "who did not get it gives nothing back"
+        await store.wire.put(store.keys.lock("sync"), "other", 1000)
+        pauses.over.release()
+        await store.ping()
+        assert await store.wire.ttl_ms(store.keys.lock("sync")) <= 1000
+    assert await store.facts.holder("sync") == "other"

@@ -1,7 +1,8 @@
 """Small facts about the whole: set once, remembered for a while, or held by one at a time."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 from novita_gpu.store.base import Unavailable
@@ -15,14 +16,15 @@ UNLOCK = Script("unlock")
 REMEMBER = Script("remember")
 RATION = Script("ration")
 LOCKED_AT_MOST = timedelta(hours=1)
+# A lock is renewed so often within its time: two renewals may be lost.
+RENEWALS = 3
 
 
 class Facts:
     """The small facts of one store. Every call may raise `Unavailable`, and may be repeated."""
 
-    def __init__(self, wire: Wire, keys: Keys) -> None:
-        self._wire = wire
-        self._keys = keys
+    def __init__(self, wire: Wire, keys: Keys, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._wire, self._keys, self._pause = wire, keys, pause
 
     async def first(self, name: str, value: str) -> str:
         """Stores the fact unless there is one; answers what is stored, for ever the same."""
@@ -84,14 +86,36 @@ class Facts:
 
     @asynccontextmanager
     async def lock(self, name: str, owner: str, ttl: timedelta) -> AsyncGenerator[bool]:
-        """True: held until the block ends or `ttl` is over; the same owner gets it again. False: another has it."""
-        key = self._keys.lock(name)
-        held = bool(await self._wire.number(LOCK, (key,), (owner, millis(min(ttl, LOCKED_AT_MOST)))))
+        """True: held until the block ends, renewed meanwhile, and free `ttl` after its holder died. False: another's.
+
+        The same owner gets it again. A process that stood still for longer than `ttl` may have lost it.
+        """
+        key, ttl = self._keys.lock(name), min(ttl, LOCKED_AT_MOST)
+        held = await self._take(key, owner, ttl)
+        renewal = asyncio.ensure_future(self._renew(key, owner, ttl)) if held else None
         try:
             yield held
         finally:
-            if held:
+            if renewal:
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)
                 await self._give_back(key, owner)
+
+    async def holder(self, name: str) -> str | None:
+        """Who holds the lock of this name."""
+        owner = await self._wire.get(self._keys.lock(name))
+        return owner.decode() if owner is not None else None
+
+    async def _take(self, key: str, owner: str, ttl: timedelta) -> bool:
+        return bool(await self._wire.number(LOCK, (key,), (owner, millis(ttl))))
+
+    async def _renew(self, key: str, owner: str, ttl: timedelta) -> None:
+        """Until it is another's. A renewal that the store does not take is tried again."""
+        while True:
+            await self._pause(ttl.total_seconds() / RENEWALS)
+            with suppress(Unavailable):
+                if not await self._take(key, owner, ttl):
+                    return
 
     async def _give_back(self, key: str, owner: str) -> None:
         try:
