@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,8 @@ from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened, ope
 
 log = structlog.get_logger()
 
+# How long a start waits for its records: ten thousand take a second.
+KNOWN_WITHIN = timedelta(seconds=10)
 KEY_PAGE = "https://novita.ai/settings/key-management"
 
 
@@ -78,6 +81,13 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
         yield
 
 
+async def _known(plane: Plane) -> None:
+    """Before its records are in memory a list would be empty; without the store it is all that can be told."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KNOWN_WITHIN.total_seconds()):
+            await plane.store.view.first_load()
+
+
 async def _ended(task: asyncio.Future[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -90,6 +100,7 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
     async with opened(settings) as plane:
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
+            await _known(plane)
             await _listen(plane, ready or _announce)
 
 
