@@ -73,11 +73,11 @@ class Sweep:
         self._account, self._is_known_account = account, False
         self._ledger = Ledger(store)
 
-    async def sweep(self, *, asked: bool) -> NextLook | None:
-        """Look at everything once. Answers when the next look is due; None if another listing has seen to this one.
+    async def sweep(self, *, asked: bool) -> NextLook:
+        """Look at everything once. Answers when the next look is due.
 
-        `asked`: somebody waits for news, so that the look is put off until the shortest interval is over, and not
-        dropped. Else it is the look that the last listing announced, which a listing in between makes needless.
+        `asked`: somebody waits for news, so that the look is put off only until the shortest interval is over. Else it
+        is the look that the last listing announced; after a listing in between it is the one that this has announced.
         """
         if not self._store.view.loaded:
             return NextLook(at=self._now() + self._moving, asked=asked)  # without records all would seem well
@@ -85,7 +85,7 @@ class Sweep:
         if before and asked and self._now() < self._earliest(before):
             return NextLook(at=self._earliest(before), asked=True)
         if before and not asked and self._now() < before.next_at - self._moving / 2:
-            return None
+            return NextLook(at=before.next_at)
         try:
             listing = await self._cloud.listing()
         except CloudError as error:
