@@ -26,7 +26,7 @@ from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import open_store
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened, opened_store, utc_now
+from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened, opened_store
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
             stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:
             await stack.enter_async_context(plane.work.running())
-            await plane.work.look(utc_now())
+            await _synchronised(plane)
         yield
 
 
@@ -86,6 +86,12 @@ async def _known(plane: Plane) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_WITHIN.total_seconds()):
             await plane.store.view.first_load()
+
+
+async def _synchronised(plane: Plane) -> None:
+    """Asks for the comparison of a start; nobody waits for it. Without the store it is made when one is due anyway."""
+    with suppress(StoreError):
+        await plane.timed_sync.ask()
 
 
 async def _ended(task: asyncio.Future[None]) -> None:

@@ -7,7 +7,7 @@ Arguments are pickled: who may write to this Redis may run code here.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 # A killed worker's task comes back after this; too short repeats passes that are only slow.
 REDELIVERY = timedelta(seconds=10)
+NET = "safety_net"
 # Slots. A full worker sleeps its check interval, so there are more of them than tasks that wait for the network.
 CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
@@ -31,6 +32,12 @@ MAX_CONNECTIONS = 2000
 # Rings do not wait for it.
 SCHEDULING = timedelta(seconds=1)
 SAFETY_NET = timedelta(seconds=60)
+# A worker looks whether the queue is still there, after so many of the shortest intervals between listings. Longer, and
+# all that was in a queue that was lost is late by that; shorter, and an idle worker asks the store more often.
+WATCH_EVERY = 5
+WATCH_AT_MOST = timedelta(seconds=15)
+# Alarms of one round trip. More would hold up the event loop while they are packed.
+AT_ONCE = 200
 TRIM_EVERY = timedelta(hours=1)
 
 
@@ -47,6 +54,7 @@ class Work:
 
     def __init__(self, url: str, name: str, *, moving: timedelta, redelivery: timedelta = REDELIVERY) -> None:
         self._moving, self._redelivery = moving, redelivery
+        self._watch_every = min(WATCH_AT_MOST, WATCH_EVERY * moving)
         self._docket = Docket(
             name=name,
             url=with_connections(url),
@@ -61,10 +69,11 @@ class Work:
         sweep: Callable[[bool], Awaitable[NextLook | None]],
         drain: Callable[[], Awaitable[datetime | None]],
         trim: Callable[[], Awaitable[None]],
+        begun: Callable[[], Awaitable[None]],
         idle_check: Callable[[], Awaitable[None]],
         idle_check_every: timedelta,
     ) -> None:
-        """What the bells ring. Registered where rings are only given, too."""
+        """What the bells ring. Registered where rings are only given, too. `begun`: the queue is new, or was lost."""
 
         async def reconcile_task(instance: Annotated[str, ConcurrencyLimit(1)]) -> None:
             await _guarded("reconcile", instance, reconcile(InstanceId(instance)))
@@ -79,9 +88,15 @@ class Work:
             if following:
                 await self._look(following.at, asked=following.asked)
 
-        async def safety_net_task(again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)) -> None:
+        async def safety_net_task(
+            new: bool = True, again: Perpetual = Perpetual(every=SAFETY_NET, automatic=True)
+        ) -> None:
+            """It is always in the queue, by this from its second run on: one that is `new` tells that it was not."""
             await self._look(_now(), asked=False)
             await self.outbox()
+            if new:
+                await begun()
+            again.perpetuate(new=False)
 
         async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
             await trim()
@@ -93,7 +108,7 @@ class Work:
             "reconcile": reconcile_task,
             "drain": drain_task,
             "look": look_task,
-            "safety_net": safety_net_task,
+            NET: safety_net_task,
             "trim": trim_task,
             "idle_check": idle_check_task,
         }.items():
@@ -107,6 +122,16 @@ class Work:
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         key = f"alarm:{instance}"
         await _rung(key, self._docket.replace("reconcile", at, key)(instance=instance))
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        set_all = self._docket.replace_many if anew else self._docket.add_many
+        left = list(times.items())
+        while left:
+            part, left = left[:AT_ONCE], left[AT_ONCE:]
+            calls = [
+                self._docket.call("reconcile", at, f"alarm:{instance}")(instance=instance) for instance, at in part
+            ]
+            await _rung("alarms", set_all(calls))
 
     async def look(self, at: datetime) -> None:
         await self._look(at, asked=True)
@@ -136,12 +161,24 @@ class Work:
             redelivery_timeout=self._redelivery,
             scheduling_resolution=min(SCHEDULING, self._moving),
         ) as worker:
-            task = asyncio.create_task(worker.run_forever())
+            tasks = [asyncio.create_task(each) for each in (worker.run_forever(), self._watch())]
             try:
                 yield
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Whether the queue still holds what it always does; docket itself looks once a minute."""
+        while True:
+            await asyncio.sleep(self._watch_every.total_seconds())
+            await _rung(NET, self._renew())
+
+    async def _renew(self) -> None:
+        if await self._docket.get_execution(NET) is None:
+            log.warning("queue.lost")
+            await self._docket.add(NET, key=NET)()
 
 
 async def _rung(key: str, ring: Awaitable[object]) -> None:

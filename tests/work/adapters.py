@@ -14,7 +14,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from typing import Protocol
 
 from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.store.wire import Wire, connect
 from novita_gpu.work import REDELIVERY, Work
 from tests.prove.doorbell import Doorbell as HandDoorbell
 from tests.prove.doorbell import Job
@@ -146,6 +147,7 @@ def registered(
     passes: Passes,
     idle_check: Task = nothing,
     every: timedelta = timedelta(minutes=5),
+    begun: Task = nothing,
 ) -> None:
     """What it rings, with nothing behind the rest."""
     work.register(
@@ -153,6 +155,7 @@ def registered(
         sweep=passes.sweep,
         drain=nothing,
         trim=nothing,
+        begun=begun,
         idle_check=idle_check,
         idle_check_every=every,
     )
@@ -213,6 +216,16 @@ class OnDocket:
         await dies_in("reconcile", self._url, self._name, instance, self.redelivery)
 
 
+async def forget_queue(url: str, name: str) -> None:
+    """Removes every key of this docket, by name, as if it had been lost."""
+    wire = Wire(connect(url))
+    try:
+        for key in await wire.keys(f"{name}:*"):
+            await wire.delete(key.decode())
+    finally:
+        await wire.close()
+
+
 async def dies_in(task: str, url: str, name: str, instance: str, redelivery: timedelta) -> None:
     """A worker of its own that is killed in the midst of that task."""
     words = (sys.executable, "-c", DIES, task, url, name, instance, str(redelivery.total_seconds()))
@@ -238,7 +251,7 @@ async def nothing(*_):
 
 async def main(task, url, name, instance, redelivery):
     work = Work(url, name, moving=timedelta(seconds=1), redelivery=timedelta(seconds=float(redelivery)))
-    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "idle_check"), nothing)
+    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "begun", "idle_check"), nothing)
     work.register(**{**tasks, task: dies}, idle_check_every=timedelta(minutes=5))
     async with work.open(), work.running():
         await work.ring(instance)
@@ -277,6 +290,10 @@ class ByHand:
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         self._doorbell.alarm(instance, at.timestamp())
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        for instance, at in times.items():
+            self._doorbell.alarm(instance, at.timestamp(), anew=anew)
 
     async def look(self, at: datetime) -> None:
         self._doorbell.look(at.timestamp())
