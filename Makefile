@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove idle chaos check fix docs lock
+.PHONY: install demo run test prove idle chaos crowd check fix docs lock
 
 install: .venv/installed
 
@@ -49,6 +49,10 @@ idle: install
 # Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments.
 chaos: install
 	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} pytest -n 0 -s tests/chaos $(ARGS)
+
+# A start before a cloud of MACHINES.
+crowd: install
+	@MACHINES=$${MACHINES:-5000} pytest -n 0 -s tests/chaos/test_crowd.py $(ARGS)
 
 check: install
 	@ruff check .
