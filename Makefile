@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove idle chaos bench check fix docs lock
+.PHONY: install demo run test prove idle chaos bench crowd check fix docs lock
 
 install: .venv/installed
 
@@ -53,6 +53,10 @@ chaos: install
 # What an idle replica asks of Redis, for each REDIS_PROFILE, over SECONDS.
 bench: install
 	@python -m tests.server.idle_cost --seconds $${SECONDS:-120} $(ARGS)
+
+# A start before a cloud of MACHINES.
+crowd: install
+	@MACHINES=$${MACHINES:-5000} pytest -n 0 -s tests/chaos/test_crowd.py $(ARGS)
 
 check: install
 	@ruff check .

@@ -17,7 +17,7 @@ from novita_gpu.cloud.simulator import Quirks, SimulatorSettings, Timing, runnin
 from novita_gpu.cloud.simulator import Running as Cloud
 from novita_gpu.programs import Listener
 from novita_gpu.settings import Settings
-from novita_gpu.wiring import LOOPBACK, Plane, opened, utc_now
+from novita_gpu.wiring import LOOPBACK, Plane, opened
 from tests.webhooks.receiver import SECRET
 
 KEY = "ngpu_story_0123456789abcdef"
@@ -188,7 +188,7 @@ async def serving(
         for endless in (plane.store.view.follow, plane.health.watch, plane.listening.watch, plane.keep_store):
             await stack.enter_async_context(_beside(endless()))
         await stack.enter_async_context(plane.work.running())
-        await plane.work.look(utc_now())
+        await plane.timed_sync.ask()
         root = await stack.enter_async_context(_listening(plane))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Service(root=root, plane=plane, cloud=cloud, http=http)

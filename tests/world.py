@@ -4,7 +4,7 @@ Its doorbell lives in its memory, so a kill loses every ring: what goes on after
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -146,14 +146,18 @@ class Bells:
     def __init__(self, blade: Blade, now: Callable[[], datetime]) -> None:
         self._blade, self._now = blade, now
         self.rung: dict[InstanceId, None] = {}
-        self.alarms: dict[InstanceId, datetime] = {}
+        self.waking: dict[InstanceId, datetime] = {}
         self.looks: list[datetime] = [now()]  # every process looks when it starts
 
     async def ring(self, instance: InstanceId) -> None:
         await self._blade.before("ring", lambda: self._done(lambda: self.rung.update({instance: None})))
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
-        await self._blade.before("alarm", lambda: self._done(lambda: self.alarms.update({instance: at})))
+        await self._blade.before("alarm", lambda: self._done(lambda: self.waking.update({instance: at})))
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        after = {**self.waking, **times} if anew else {**times, **self.waking}
+        await self._blade.before("alarms", lambda: self._done(lambda: self.waking.update(after)))
 
     async def look(self, at: datetime) -> None:
         await self._blade.before("look", lambda: self._done(lambda: self.looks.append(at)))
@@ -165,11 +169,11 @@ class Bells:
 
     def due(self) -> list[InstanceId]:
         """Takes what is to be passed over now."""
-        late = [instance for instance, at in self.alarms.items() if at <= self._now()]
+        late = [instance for instance, at in self.waking.items() if at <= self._now()]
         due = list(dict.fromkeys([*self.rung, *late]))
         self.rung.clear()
         for instance in late:
-            del self.alarms[instance]
+            del self.waking[instance]
         return due
 
 
@@ -290,7 +294,7 @@ class Process:
 
     def next_at(self) -> datetime:
         """When something is due. The safety net looks again and again, whatever was lost."""
-        times = (*self.bells.looks, *self.bells.alarms.values(), *self.announced, self.safety_net)
+        times = (*self.bells.looks, *self.bells.waking.values(), *self.announced, self.safety_net)
         return min(at for at in times if at > self._now())
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -196,6 +196,8 @@ class Silent:
     async def ring(self, instance: InstanceId) -> None: ...
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None: ...
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None: ...
 
     async def look(self, at: datetime) -> None: ...
 

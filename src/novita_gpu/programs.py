@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -21,7 +22,7 @@ from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import Running, SimulatorSettings
 from novita_gpu.cloud.simulator import running as simulated
 from novita_gpu.control.admission import KEY_PREFIX
-from novita_gpu.placement import opened_store, utc_now
+from novita_gpu.placement import opened_store
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.local import PrivateValkey
@@ -29,6 +30,8 @@ from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened
 
 log = structlog.get_logger()
 
+# How long a start waits for its records: ten thousand take a second.
+KNOWN_WITHIN = timedelta(seconds=10)
 KEY_PAGE = "https://novita.ai/settings/key-management"
 
 
@@ -74,8 +77,21 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
             stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:
             await stack.enter_async_context(plane.work.running())
-            await plane.work.look(utc_now())
+            await _synchronised(plane)
         yield
+
+
+async def _known(plane: Plane) -> None:
+    """Before its records are in memory a list would be empty; without the store it is all that can be told."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KNOWN_WITHIN.total_seconds()):
+            await plane.store.view.first_load()
+
+
+async def _synchronised(plane: Plane) -> None:
+    """Asks for the comparison of a start; nobody waits for it. Without the store it is made when one is due anyway."""
+    with suppress(StoreError):
+        await plane.timed_sync.ask()
 
 
 async def _ended(task: asyncio.Future[None]) -> None:
@@ -90,6 +106,7 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
     async with opened(settings) as plane:
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
+            await _known(plane)
             await _listen(plane, ready or _announce)
 
 

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     poll_moving_seconds: Seconds = Field(2, description="Between listings while something moves.")
     poll_resting_seconds: Seconds = Field(60, description="Between listings while all is at rest.")
     poll_spot_seconds: Seconds = Field(10, description="Between listings while a spot machine is meant to run.")
+    sync_interval_minutes: Minutes = Field(
+        30, description="Between whole comparisons with the cloud; one is made at each start."
+    )
     create_settle_seconds: Seconds = Field(20, description="How long a lost create may take to show.")
     launch_timeout_minutes: Minutes = Field(30, description="From accepted to running.")
     not_ready_stop_minutes: Minutes = Field(60, description="A machine that runs and never answers is stopped.")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -46,6 +47,8 @@ from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.safety_net import SafetyNet
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
+from novita_gpu.control.sync_log import SyncLog
+from novita_gpu.control.timed_sync import TimedSync
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.ids import deployment_id
@@ -77,6 +80,7 @@ class Plane:
     commands: Commands
     reconciler: Reconciler
     sweep: Sweep
+    timed_sync: TimedSync
     listening: Listening
     health: Health
     app: Litestar
@@ -177,15 +181,27 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         new_id=new_id,
         policy=_policy(settings),
     )
+    sync_log = SyncLog(store, timedelta(minutes=settings.sync_interval_minutes), utc_now)
     sync = Sync(
         store=store,
         cloud=cloud,
         sweep=sweep,
+        sync_log=sync_log,
         adoption=Adoption(store, cloud, catalogue, journal, deployment=deployment, now=utc_now, new_id=new_id),
         bell=work,
         policy=_policy(settings),
         deployment=deployment,
         look_soon=settings.moving,
+        now=utc_now,
+    )
+    timed_sync = TimedSync(
+        store=store,
+        sync=sync,
+        sweep=sweep,
+        sync_log=sync_log,
+        bell=work,
+        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        moving=settings.moving,
         now=utc_now,
     )
     sender = await _sender(settings, store, private)
@@ -195,7 +211,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         return await sender.drain(utc_now())
 
     async def listed(asked: bool) -> NextLook | None:
-        return await sweep.sweep(asked=asked)
+        return await timed_sync.look(asked=asked)
 
     async def trim() -> None:
         await store.trim(utc_now() - timedelta(days=settings.event_retention_days))
@@ -216,6 +232,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         drain=drain,
         trim=trim,
         safety_net=SafetyNet(store, work, utc_now).check,
+        begun=timed_sync.ask,
         idle_check=idle_check.run,
         idle_check_every=check_every,
     )
@@ -286,6 +303,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         commands=commands,
         reconciler=reconciler,
         sweep=sweep,
+        timed_sync=timed_sync,
         listening=listening,
         health=health,
         app=app,

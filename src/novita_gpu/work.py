@@ -7,7 +7,7 @@ Arguments are pickled: who may write to this Redis may run code here.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,13 @@ log = structlog.get_logger()
 CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
+NET = "safety_net"
+# A worker looks whether the queue is still there, after so many of the shortest intervals between listings. Longer, and
+# all that was in a queue that was lost is late by that; shorter, and an idle worker asks the store more often.
+WATCH_EVERY = 5
+WATCH_AT_MOST = timedelta(seconds=15)
+# Alarms of one round trip. More would hold up the event loop while they are packed.
+AT_ONCE = 200
 TRIM_EVERY = timedelta(hours=1)
 # Longer than a call to the cloud may take, with its answer written.
 END_WITHIN_S = 45.0
@@ -55,6 +62,7 @@ class Work:
     def __init__(self, url: str, name: str, *, moving: timedelta, pace: Pace = LOCAL) -> None:
         self._url, self._name, self._moving, self._pace = url, name, moving, pace
         self._tasks: list[Callable[..., Awaitable[None]]] = []
+        self._watch_every = min(WATCH_AT_MOST, WATCH_EVERY * moving)
         self._is_wanted = False
         self._life: Life | None = None
 
@@ -66,10 +74,11 @@ class Work:
         drain: Callable[[], Awaitable[datetime | None]],
         trim: Callable[[], Awaitable[None]],
         safety_net: Callable[[], Awaitable[None]],
+        begun: Callable[[], Awaitable[None]],
         idle_check: Callable[[], Awaitable[None]],
         idle_check_every: timedelta,
     ) -> None:
-        """What the bells ring. Registered where rings are only given, too."""
+        """What the bells ring. Registered where rings are only given, too. `begun`: the queue is new, or was lost."""
 
         async def reconcile_task(instance: Annotated[str, ConcurrencyLimit(1)]) -> None:
             await _guarded("reconcile", instance, reconcile(InstanceId(instance)))
@@ -84,8 +93,14 @@ class Work:
             if following:
                 await self._look(following.at, asked=following.asked)
 
-        async def safety_net_task(again: Perpetual = Perpetual(every=self._pace.safety_net, automatic=True)) -> None:
-            await _guarded("safety_net", "all", safety_net())
+        async def safety_net_task(
+            new: bool = True, again: Perpetual = Perpetual(every=self._pace.safety_net, automatic=True)
+        ) -> None:
+            """It is always in the queue, by this from its second run on: one that is `new` tells that it was not."""
+            await _guarded(NET, "all", safety_net())
+            if new:
+                await _guarded(NET, "begun", begun())
+            again.perpetuate(new=False)
 
         async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
             await trim()
@@ -97,7 +112,7 @@ class Work:
             "reconcile": reconcile_task,
             "drain": drain_task,
             "look": look_task,
-            "safety_net": safety_net_task,
+            NET: safety_net_task,
             "trim": trim_task,
             "idle_check": idle_check_task,
         }.items():
@@ -113,6 +128,16 @@ class Work:
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         key = f"alarm:{instance}"
         await _rung(key, self._docket.replace("reconcile", at, key)(instance=instance))
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        set_all = self._docket.replace_many if anew else self._docket.add_many
+        left = list(times.items())
+        while left:
+            part, left = left[:AT_ONCE], left[AT_ONCE:]
+            calls = [
+                self._docket.call("reconcile", at, f"alarm:{instance}")(instance=instance) for instance, at in part
+            ]
+            await _rung("alarms", set_all(calls))
 
     async def look(self, at: datetime) -> None:
         await self._look(at, asked=True)
@@ -214,12 +239,24 @@ class Work:
             minimum_check_interval=self._pace.read,
             scheduling_resolution=self._pace.schedule,
         ) as worker:
-            task = asyncio.create_task(worker.run_forever())
+            tasks = [asyncio.create_task(each) for each in (worker.run_forever(), self._watch())]
             try:
                 yield
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Whether the queue still holds what it always does; docket itself looks once a minute."""
+        while True:
+            await asyncio.sleep(self._watch_every.total_seconds())
+            await _rung(NET, self._renew())
+
+    async def _renew(self) -> None:
+        if await self._docket.get_execution(NET) is None:
+            log.warning("queue.lost")
+            await self._docket.add(NET, key=NET)()
 
 
 async def _rung(key: str, ring: Awaitable[object]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,7 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
+from novita_gpu.control.sync_log import SyncLog
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.events import Cause
@@ -66,11 +67,16 @@ class Rung:
     instances: list[InstanceId] = field(default_factory=list[InstanceId])
     looks: list[datetime] = field(default_factory=list[datetime])
     outboxes: int = 0
+    alarmed: dict[InstanceId, datetime] = field(default_factory=dict[InstanceId, datetime])
+    kept: dict[InstanceId, datetime] = field(default_factory=dict[InstanceId, datetime])
 
     async def ring(self, instance: InstanceId) -> None:
         self.instances.append(instance)
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None: ...
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        (self.alarmed if anew else self.kept).update(times)
 
     async def look(self, at: datetime) -> None:
         self.looks.append(at)
@@ -233,6 +239,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             store=store,
             cloud=cloud,
             sweep=sweep,
+            sync_log=SyncLog(store, timedelta(minutes=30), now),
             adoption=Adoption(store, cloud, catalogue, journal, deployment="dep1", now=now, new_id=new_id),
             bell=bell,
             policy=policy,

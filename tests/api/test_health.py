@@ -32,7 +32,8 @@ async def test_unhealthy_is_503_and_degraded_is_not(valkey: str) -> None:
 
 async def test_prometheus_is_told_of_instances_and_orphans(valkey: str) -> None:
     def told(detailed: bool) -> HealthView:
-        sync = SyncView(last_sync="2026-01-01T00:00:00.000Z", is_locked=False, orphans=2)
+        listed, synced = "2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z"
+        sync = SyncView(last_sync=synced, last_listing=listed, is_locked=False, orphans=2)
         check = AutoStopHealth(
             last_check_at="2026-01-01T00:00:00.000Z",
             next_check_at="2026-01-01T00:05:00.000Z",
@@ -53,3 +54,4 @@ async def test_prometheus_is_told_of_instances_and_orphans(valkey: str) -> None:
     assert 'novita_gpu_instances{status="creating"} 1.0' in lines
     assert "novita_gpu_orphans 2.0" in lines
     assert "novita_gpu_last_listing_timestamp_seconds 1.7672256e+09" in lines
+    assert "novita_gpu_last_sync_timestamp_seconds 1.76722566e+09" in lines

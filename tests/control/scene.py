@@ -23,6 +23,8 @@ from novita_gpu.control.probe import NetworkProber
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
+from novita_gpu.control.sync_log import SyncLog
+from novita_gpu.control.timed_sync import TimedSync
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import AttemptState, CloudId, InstanceId, Machine, Record, Seen
@@ -55,6 +57,7 @@ class Scene:
         self.catalogue = Catalogue(self.cloud, store, lambda: self.now)
         self.journal = Journal(store, self.bell, self.new_id, None)
         self.policy = Policy()
+        self.sync_log = SyncLog(store, timedelta(minutes=30), lambda: self.now)
         self.sweep = self.with_key("key-1")
 
     def with_key(self, account: str) -> Sweep:
@@ -78,10 +81,14 @@ class Scene:
         self.sweep = self.with_key("key-1")
 
     async def sync(self, *, sweep: Sweep | None = None, **asked: Any) -> SyncReport:
-        sync = Sync(
+        return await self.by_a_person(sweep).sync(SyncRequest(**asked), CALLER)
+
+    def by_a_person(self, sweep: Sweep | None = None) -> Sync:
+        return Sync(
             store=self.store,
             cloud=self.cloud,
             sweep=sweep or self.sweep,
+            sync_log=self.sync_log,
             adoption=Adoption(
                 self.store,
                 self.cloud,
@@ -97,7 +104,18 @@ class Scene:
             look_soon=MOVING,
             now=lambda: self.now,
         )
-        return await sync.sync(SyncRequest(**asked), CALLER)
+
+    def timed(self, owner: str = "one") -> TimedSync:
+        return TimedSync(
+            store=self.store,
+            sync=self.by_a_person(),
+            sweep=self.sweep,
+            sync_log=self.sync_log,
+            bell=self.bell,
+            owner=owner,
+            moving=MOVING,
+            now=lambda: self.now,
+        )
 
     async def passes(self) -> None:
         """Over whoever was rung for, until nobody is."""
@@ -177,6 +195,12 @@ class Scene:
         seen = Seen(at=T0 - timedelta(seconds=60), status="exited")
         record = stopped(id=InstanceId(f"ins_lost{number}"), name=f"lost-{number}", machine=machine, attempts=(made,))
         return await self.keep(replace(record, **{"seen": seen, **more}))
+
+    def adopted(self, record: Record, machine: CloudId) -> Record:
+        """The record with this machine, adopted long ago."""
+        own = Machine(id=machine, offer=OFFER, attempt=1, adopted_at=T0 - timedelta(seconds=3600), ran=True)
+        made = attempt(state=AttemptState.ADOPTED, machine=machine)
+        return replace(record, machine=own, attempts=(made,))
 
     async def record(self, instance: str) -> Record:
         record = await self.store.records.load(InstanceId(instance))

@@ -183,6 +183,7 @@ async def test_n20_a_check_that_is_late_is_told_of_with_its_lag(scene: Scene) ->
     check = check_of(scene)
     health = health_of(scene, check)
     await check.run()
+    await scene.sync()
     view = await shown(scene, health)
     assert (view.status, view.services.auto_stop) == ("healthy", "up")
     assert view.auto_stop

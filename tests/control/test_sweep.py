@@ -32,13 +32,14 @@ async def test_who_asks_gets_one_within_the_shortest_interval_and_no_sooner(scen
     assert scene.listings() == 2
 
 
-async def test_a_look_that_another_listing_has_overtaken_is_dropped(scene: Scene) -> None:
-    """L2: else every burst would leave one more chain of listings behind."""
+async def test_a_look_that_another_listing_has_overtaken_is_the_one_that_this_has_announced(scene: Scene) -> None:
+    """L2: else every burst would leave one more chain of listings behind, and none if it were dropped."""
     await scene.sweep.sweep(asked=False)
     scene.now = at(30)
     assert await scene.sweep.sweep(asked=True) == NextLook(at=at(90))
     scene.now = at(60)
-    assert await scene.sweep.sweep(asked=False) is None
+    assert await scene.sweep.sweep(asked=False) == NextLook(at=at(90))
+    assert scene.listings() == 2
     scene.now = at(90)
     assert await scene.sweep.sweep(asked=False) == NextLook(at=at(150))
 

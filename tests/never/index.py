@@ -7,6 +7,7 @@ LIFE = "story/test_life.py"
 TOGETHER = "story/test_together.py"
 DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain/test_offers.py"
 AUTO_STOP, IDLE_CHECK = "story/test_auto_stop.py", "control/test_idle_check.py"
+TIMED = "control/test_timed_sync.py"
 RECOVERY = "story/test_recovery.py"
 HERE = "never/test_never.py"
 
@@ -152,6 +153,9 @@ INDEX: dict[str, tuple[str, ...]] = {
         "control/test_sweep.py::test_a_new_key_is_believed_once_it_shows_a_machine_of_ours",
         "control/test_sync.py::test_t5_many_gone_at_once_are_closed_after_an_operator_says_so",
         "control/test_sync.py::test_t5_a_page_that_fails_closes_and_removes_nothing",
+        f"{TIMED}::test_t5_one_that_fails_closes_nothing_is_said_in_health_and_tried_again_soon",
+        f"{TIMED}::test_t5_an_empty_list_by_error_closes_nothing",
+        f"{TIMED}::test_t5_a_list_that_lags_closes_nothing",
     ),
     "T6": (
         "story/test_calls.py::test_only_documented_parameters_are_sent",
@@ -200,5 +204,11 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_calls.py::test_from_create_to_ready_it_takes_one_create_and_one_get",
         "story/test_calls.py::test_callers_who_read_cost_the_cloud_nothing",
         "story/test_offers.py::test_a_hundred_creates_at_once_fetch_the_catalogue_once",
+        f"{TIMED}::test_l2_starts_in_a_row_list_no_faster_than_the_shortest_interval",
+    ),
+    "L6": (
+        "chaos/test_crowd.py::test_l6_before_a_full_cloud_it_serves_at_once_and_compares_all_with_one_listing",
+        "domain/test_turns.py::test_l6_thousands_are_spread_over_half_a_minute",
+        f"{TIMED}::test_l6_thousands_are_not_rung_at_once",
     ),
 }

@@ -45,8 +45,10 @@ class Doorbell:
     def ring(self, instance: InstanceId) -> None:
         self._due[Job(f"bell:{instance}", instance)] = self._now()
 
-    def alarm(self, instance: InstanceId, at: float) -> None:
-        self._due[Job(f"alarm:{instance}", instance)] = at
+    def alarm(self, instance: InstanceId, at: float, *, anew: bool = True) -> None:
+        job = Job(f"alarm:{instance}", instance)
+        if anew or (job not in self._due and all(held.job != job for held in self._held)):
+            self._due[job] = at
 
     def look(self, at: float, *, asked: bool = True) -> None:
         """One a slot of time: who asks for a slot that has one adds nothing."""

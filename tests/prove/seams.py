@@ -1,6 +1,6 @@
 """The seams of one process, each operation of which waits for its turn and meets the trouble that is meant for it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -285,6 +285,13 @@ class BellSeam:
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         await self._met("alarm", lambda: self._doorbell.alarm(instance, at.timestamp()))
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        def ring() -> None:
+            for instance, at in times.items():
+                self._doorbell.alarm(instance, at.timestamp(), anew=anew)
+
+        await self._met("alarms", ring)
 
     async def look(self, at: datetime) -> None:
         await self._met("look for", lambda: self._doorbell.look(at.timestamp()))

@@ -67,6 +67,17 @@ async def test_a_view_loads_living_and_closed_records_and_activities(store: Stor
     assert store.view.sequence == 1
 
 
+async def test_whoever_waits_for_the_first_load_has_everything_then(store: Store, other: Store) -> None:
+    record = await other.records.commit(creation(new_record("first")))
+    waiting = asyncio.create_task(store.view.first_load())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await store.view.load()
+    await soon(waiting)
+    assert store.view.all() == [record]
+    await store.view.first_load()
+
+
 async def test_commits_of_another_replica_arrive(store: Store, other: Store) -> None:
     async with following(store) as view:
         record = await other.records.commit(creation(new_record()))

@@ -234,6 +234,12 @@ async def test_both_clients_and_the_command_line_ask_this_route(service: Service
     shown = await type_in(tmp_path, "sync", "--dry-run", "--confirm-gone", **where)
     assert orphan in shown.out
     assert "dry run" in shown.out
+    await service.plane.health.check()
+    told = (await service.get("/health")).json["sync"]
+    assert (told["found"]["orphans"], told["isLocked"]) == (1, False)
+    known = await type_in(tmp_path, "sync", "--last", **where)
+    assert told["lastSync"] in known.out
+    assert (await type_in(tmp_path, "sync", "--last", "--json", **where)).json["found"] == told["found"]
 
 
 @pytest.mark.parametrize(

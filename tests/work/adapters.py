@@ -14,7 +14,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.pace import LOCAL
+from novita_gpu.store.wire import Wire, connect
 from novita_gpu.work import Work
 from tests.prove.doorbell import Doorbell as HandDoorbell
 from tests.prove.doorbell import Job
@@ -150,6 +151,7 @@ def registered(
     idle_check: Task = nothing,
     every: timedelta = timedelta(minutes=5),
     safety_net: Task = nothing,
+    begun: Task = nothing,
 ) -> None:
     """What it rings, with nothing behind the rest."""
     work.register(
@@ -158,6 +160,7 @@ def registered(
         drain=nothing,
         trim=nothing,
         safety_net=safety_net,
+        begun=begun,
         idle_check=idle_check,
         idle_check_every=every,
     )
@@ -219,6 +222,16 @@ class OnDocket:
         await dies_in("reconcile", self._url, self._name, instance, self.redelivery)
 
 
+async def forget_queue(url: str, name: str) -> None:
+    """Removes every key of this docket, by name, as if it had been lost."""
+    wire = Wire(connect(url))
+    try:
+        for key in await wire.keys(f"{name}:*"):
+            await wire.delete(key.decode())
+    finally:
+        await wire.close()
+
+
 async def dies_in(task: str, url: str, name: str, instance: str, redelivery: timedelta) -> None:
     """A worker of its own that is killed in the midst of that task."""
     words = (sys.executable, "-c", DIES, task, url, name, instance, str(redelivery.total_seconds()))
@@ -247,7 +260,7 @@ async def nothing(*_):
 async def main(task, url, name, instance, redelivery):
     pace = replace(LOCAL, abandoned=timedelta(seconds=float(redelivery)))
     work = Work(url, name, moving=timedelta(seconds=1), pace=pace)
-    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "safety_net", "idle_check"), nothing)
+    tasks = dict.fromkeys(("reconcile", "sweep", "drain", "trim", "safety_net", "begun", "idle_check"), nothing)
     work.register(**{**tasks, task: dies}, idle_check_every=timedelta(minutes=5))
     async with work.open(), work.running():
         await work.ring(instance)
@@ -286,6 +299,10 @@ class ByHand:
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         self._doorbell.alarm(instance, at.timestamp())
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        for instance, at in times.items():
+            self._doorbell.alarm(instance, at.timestamp(), anew=anew)
 
     async def look(self, at: datetime) -> None:
         self._doorbell.look(at.timestamp())

@@ -116,6 +116,28 @@ async def test_alarms_of_different_instances_do_not_replace_each_other(doorbell:
     assert (doorbell.passes.count(ONE), doorbell.passes.count(OTHER)) == (1, 1)
 
 
+async def test_many_alarms_come_each_at_its_time(doorbell: Doorbell) -> None:
+    async with doorbell.working():
+        at = doorbell.now() + SHORTLY
+        many = {InstanceId(f"ins_{number}"): at for number in range(250)}
+        await doorbell.bell.alarms(many, anew=True)
+        await doorbell.idle()
+    assert all(len(times) == 1 and at <= times[0] for times in doorbell.passes.begun.values())
+    assert set(doorbell.passes.begun) == set(many)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+async def test_of_many_alarms_one_that_is_there_is_replaced_only_if_anew(doorbell: Doorbell, anew: bool) -> None:
+    async with doorbell.working():
+        first, second = doorbell.now() + SHORTLY, doorbell.now() + 2 * SHORTLY
+        await doorbell.bell.alarm(ONE, first)
+        await doorbell.bell.alarms({ONE: second, OTHER: first}, anew=anew)
+        await doorbell.idle()
+    ((began,), (other,)) = (doorbell.passes.begun[one] for one in (ONE, OTHER))
+    assert (began >= second) is anew
+    assert first <= other
+
+
 @pytest.mark.parametrize("alarm_first", [True, False])
 async def test_an_alarm_and_a_ring_do_not_swallow_each_other(doorbell: Doorbell, alarm_first: bool) -> None:
     async with doorbell.working():

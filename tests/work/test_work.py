@@ -12,7 +12,7 @@ from novita_gpu.store.local import find_server
 from novita_gpu.store.pace import LOCAL, PACES
 from novita_gpu.work import Work
 from tests.valkey import running_server
-from tests.work.adapters import SOON, OnDocket, Passes, dies_in, registered, utc_now
+from tests.work.adapters import SOON, OnDocket, Passes, dies_in, forget_queue, registered, utc_now
 
 ONE = InstanceId("ins_1")
 MANY = 200
@@ -104,3 +104,24 @@ async def test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_wi
     async with work.open(), work.running():
         await checks.come(1)
     assert all(pace.back_within <= timedelta(minutes=1) for pace in PACES.values())
+
+
+async def test_a_queue_that_was_lost_is_noticed_and_begun_anew(valkey_url: str, prefix: str) -> None:
+    """What was in it is lost; who has begun it anew rings for what is due, and the timers go on."""
+    passes, begun = Passes(utc_now), asyncio.Semaphore(0)
+
+    async def begins() -> None:
+        begun.release()
+
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1))
+    registered(work, passes.reconcile, passes, begun=begins)
+    async with work.open(), work.running(), asyncio.timeout(SOON.total_seconds()):
+        await begun.acquire()
+        for _ in range(2):
+            await work.alarm(ONE, utc_now() + timedelta(hours=1))
+            await forget_queue(valkey_url, prefix)
+            await begun.acquire()
+            assert await work._docket.get_execution(f"alarm:{ONE}") is None  # pyright: ignore[reportPrivateUsage]
+        await work.ring(ONE)
+        await passes.really_until(lambda: passes.count(ONE) == 1)
+    assert begun.locked(), "a queue that is there is not begun anew"

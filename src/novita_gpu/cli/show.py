@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -245,6 +246,22 @@ def _found(answer: Synced) -> Iterator[tuple[str, str | int]]:
         yield "taken in", f"{one.novita_instance_id} as {one.name}"
     if answer.confirmed_gone:
         yield "confirmed gone", ", ".join(answer.confirmed_gone)
+
+
+def last_sync(known: dict[str, Any]) -> RenderableType:
+    """When all was compared last and what it found, as health tells it."""
+    found = known.get("found", {})
+    rows = [
+        ("last", known.get("lastSync", "never")),
+        ("took", f"{known['durationMs']:.0f} ms" if "durationMs" in known else NONE),
+        ("under way", known.get("lockedBy", "yes") if known.get("isLocked") else "no"),
+        ("next after", known.get("nextSync", NONE)),
+        ("in the cloud", str(found.get("novitaInstances", NONE))),
+        ("instances", str(found.get("localInstances", NONE))),
+        *((name, str(found.get(name, NONE))) for name in ("adopted", "updated", "closed", "missing", "orphans")),
+    ]
+    faults = (Text(f"{one['code']}: {one['message']}", style="red") for one in known.get("errors", ()))
+    return Group(pairs(rows), *faults)
 
 
 def _unclaimed(rows: list[tuple[str, Orphan]]) -> Table:

@@ -1,6 +1,6 @@
 """The command that compares our records with the cloud."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,12 +25,19 @@ def register(app: typer.Typer) -> None:
         confirm_gone: Annotated[
             bool, typer.Option("--confirm-gone", help="What is missing now is gone, though it is much at once.")
         ] = False,
+        last: Annotated[
+            bool, typer.Option("--last", help="Compare nothing: say when that was done last, and what it found.")
+        ] = False,
     ) -> None:
         """Compare with the cloud now.
 
         Says what was found: machines that came, changed or went, and those that bill for nobody."""
         from novita_gpu.cli import show
 
+        if last:
+            known: dict[str, Any] = (await ask.client.health()).get("sync", {})
+            ask.give(known, lambda: show.last_sync(known))
+            return
         options: SyncOptions = {}
         if dry_run:
             options["dry_run"] = True

@@ -11,6 +11,7 @@ from novita_gpu.contract.health import (
     ProbeView,
     RedisView,
     ServicesView,
+    SyncFoundView,
     SyncView,
     UpstreamView,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "StartInstance",
     "StopAll",
     "SyncFault",
+    "SyncFoundView",
     "SyncReport",
     "SyncRequest",
     "SyncView",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from novita_gpu.contract.fields import Time
+from novita_gpu.contract.sync import SyncFault
 from novita_gpu.contract.views import View
 
 Verdict = Literal["up", "down", "degraded", "disabled"]
@@ -33,9 +34,29 @@ class RedisView(View, frozen=True, kw_only=True):
     since: Time | None = None
 
 
+class SyncFoundView(View, frozen=True, kw_only=True):
+    """What the last whole comparison with the cloud found. The passes it has rung for have seen to it."""
+
+    novita_instances: int
+    local_instances: Annotated[int, Meta(description="Living ones.")]
+    adopted: Annotated[int, Meta(description="Machines found by their marker.")]
+    updated: int
+    closed: Annotated[int, Meta(description="Instances whose machine is gone.")]
+    missing: Annotated[int, Meta(description="Instances whose machine is not listed; a get and a later listing tell.")]
+    orphans: int
+
+
 class SyncView(View, frozen=True, kw_only=True):
-    last_sync: Time | None = None
-    is_locked: bool
+    """The whole comparison with the cloud: at start, every `SYNC_INTERVAL_MINUTES`, and at a person's wish."""
+
+    last_sync: Annotated[Time, Meta(description="End of the last one that read all and was believed.")] | None = None
+    is_locked: Annotated[bool, Meta(description="One is being made now.")]
+    locked_by: Annotated[str, Meta(description="The process that makes it.")] | None = None
+    duration_ms: Annotated[float, Meta(description="How long the last one took.")] | None = None
+    found: SyncFoundView | None = None
+    next_sync: Annotated[Time, Meta(description="It takes the place of the first listing after this.")] | None = None
+    errors: Annotated[tuple[SyncFault, ...], Meta(description="Why the last try was no sync; nothing was closed.")] = ()
+    last_listing: Annotated[Time, Meta(description="End of the last listing of the cloud.")] | None = None
     orphans: Annotated[int, Meta(description="Machines with a marker of ours that no living instance has.")] = 0
 
 

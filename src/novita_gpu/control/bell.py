@@ -1,5 +1,6 @@
 """The doorbell: what wakes a pass. It carries ids, never decisions; losing all rings costs seconds."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -21,6 +22,10 @@ class Bell(Protocol):
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
         """A pass at that time; replaces the alarm before. Does not lose a ring."""
+        ...
+
+    async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
+        """An alarm for each of many, in few round trips. Not `anew`: one that is there stays as it is."""
         ...
 
     async def look(self, at: datetime) -> None:

@@ -12,6 +12,7 @@ from novita_gpu.contract import (
     HealthView,
     RedisView,
     ServicesView,
+    SyncFoundView,
     SyncView,
     UpstreamView,
     time_text,
@@ -20,6 +21,8 @@ from novita_gpu.contract.health import Verdict
 from novita_gpu.control.idle_check import LATE, IdleCheck, LastCheck, late_by
 from novita_gpu.control.launch import HELD_FACT
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.control.sync_log import FACT as SYNC
+from novita_gpu.control.sync_log import LOCK, Synced, SyncState, state_of
 from novita_gpu.domain.instance import Record, bills_in_vain
 from novita_gpu.domain.look import SweepMark
 from novita_gpu.domain.value import Value
@@ -75,6 +78,8 @@ class Checks(Value, frozen=True, kw_only=True):
     held: str | None = None  # why the cloud sells us nothing
     orphans: int = 0
     last_check: LastCheck | None = None
+    sync: SyncState | None = None
+    holder: str | None = None  # of the lock of the comparison with the cloud
 
 
 class Health:
@@ -108,14 +113,22 @@ class Health:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 mark = await self._store.looks.mark()
                 last_check = await self._idle_check.last()
-                held = await self._store.facts.fact(HELD_FACT)
+                held, synced = await self._store.facts.several(HELD_FACT, SYNC)
                 orphans = sum(not one.lookalike for one in await self._ledger.known())
+                holder = await self._store.facts.holder(LOCK)
         except (StoreError, TimeoutError) as fault:
             self._checks = Checks(at=self._now(), store=str(fault) or "no answer")
             return
         elapsed_ms = round((time.perf_counter() - begun) * 1000, 1)
         self._checks = Checks(
-            at=self._now(), store_ms=elapsed_ms, mark=mark, held=held, orphans=orphans, last_check=last_check
+            at=self._now(),
+            store_ms=elapsed_ms,
+            mark=mark,
+            held=held,
+            orphans=orphans,
+            last_check=last_check,
+            sync=state_of(synced),
+            holder=holder,
         )
 
     def view(self, detailed: bool) -> HealthView:
@@ -125,7 +138,8 @@ class Health:
         cloud, cloud_why = self._cloud(checks, now)
         auto_stop, auto_stop_why = self._auto_stop(checks, now)
         queue: Verdict = "down" if self._fault(checks) else ("degraded" if self._is_late(checks, now) else "up")
-        verdicts = {"degraded" if v in {"down", "degraded"} else v for v in (cloud, queue, auto_stop, store)}
+        every = (cloud, queue, auto_stop, store, self._sync(checks, now)[0])
+        verdicts = {"degraded" if verdict in {"down", "degraded"} else verdict for verdict in every}
         services = ServicesView(
             novita_api=cloud,
             job_queue=queue,
@@ -194,6 +208,18 @@ class Health:
             return ("degraded", "no check yet") if now - self._began > LATE else ("up", None)
         return ("degraded", f"the check is {late.total_seconds():.0f} s late") if late > LATE else ("up", None)
 
+    def _sync(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
+        """It is made with a listing, so it may be late by one interval of these."""
+        state = checks.sync
+        if checks.store:
+            return "down", None
+        if state is None:
+            return ("degraded", "no sync yet") if now - self._began > LATE else ("up", None)
+        if state.errors:
+            return "degraded", state.errors[0].message
+        interval = timedelta(seconds=checks.mark.interval_s if checks.mark else 0)
+        return ("degraded", "the sync is late") if now > state.next_at + interval + LATE else ("up", None)
+
     def _in_vain(self) -> list[Record]:
         return [record for record in self._store.view.all() if bills_in_vain(record)]
 
@@ -203,6 +229,7 @@ class Health:
     def _with_figures(
         self, view: HealthView, checks: Checks, cloud_why: str | None, auto_stop_why: str | None
     ) -> HealthView:
+        sync, sync_why = self._sync(checks, self._now())
         mark, retry, last = checks.mark, self._upstream.retry_after, checks.last_check
         dependencies = {
             "novitaApi": DependencyView(
@@ -212,6 +239,11 @@ class Health:
             ),
             "autoStop": DependencyView(
                 status=view.services.auto_stop, last_checked=time_text(last.at) if last else None, detail=auto_stop_why
+            ),
+            "sync": DependencyView(
+                status=sync,
+                last_checked=time_text(checks.sync.tried_at) if checks.sync else None,
+                detail=sync_why,
             ),
             "store": DependencyView(
                 status=view.services.redis,
@@ -224,9 +256,7 @@ class Health:
             **{name: getattr(view, name) for name in ("status", "timestamp", "uptime", "version", "services")},
             dependencies=dependencies,
             redis=self._redis(checks),
-            sync=SyncView(
-                last_sync=time_text(mark.ended_at) if mark else None, is_locked=False, orphans=checks.orphans
-            ),
+            sync=_sync_view(checks),
             auto_stop=AutoStopHealth(
                 last_check_at=time_text(last.at) if last else None,
                 next_check_at=time_text(last.next_at) if last else None,
@@ -238,3 +268,23 @@ class Health:
                 retry_after_ms=round(retry.total_seconds() * 1000) if retry else None,
             ),
         )
+
+
+def _sync_view(checks: Checks) -> SyncView:
+    state, mark = checks.sync, checks.mark
+    last = state.last if state else None
+    return SyncView(
+        last_sync=time_text(last.at) if last else None,
+        is_locked=checks.holder is not None,
+        locked_by=checks.holder,
+        duration_ms=last.duration_ms if last else None,
+        found=_found_view(last) if last else None,
+        next_sync=time_text(state.next_at) if state else None,
+        errors=state.errors if state else (),
+        last_listing=time_text(mark.ended_at) if mark else None,
+        orphans=checks.orphans,
+    )
+
+
+def _found_view(last: Synced) -> SyncFoundView:
+    return SyncFoundView(**{name: getattr(last, name) for name in SyncFoundView.__struct_fields__})

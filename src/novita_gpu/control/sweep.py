@@ -10,6 +10,8 @@ import structlog
 from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.control.pace import paced
+from novita_gpu.control.waking import alarms_kept, woken
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.compare import Listed, is_news, listed
 from novita_gpu.domain.events import Event, EventType
@@ -73,19 +75,19 @@ class Sweep:
         self._account, self._is_known_account = account, False
         self._ledger = Ledger(store)
 
-    async def sweep(self, *, asked: bool) -> NextLook | None:
-        """Look at everything once. Answers when the next look is due; None if another listing has seen to this one.
+    async def sweep(self, *, asked: bool) -> NextLook:
+        """Look at everything once. Answers when the next look is due.
 
-        `asked`: somebody waits for news, so that the look is put off until the shortest interval is over, and not
-        dropped. Else it is the look that the last listing announced, which a listing in between makes needless.
+        `asked`: somebody waits for news, so that the look is put off only until the shortest interval is over. Else it
+        is the look that the last listing announced; after a listing in between it is the one that this has announced.
         """
         if not self._store.view.loaded:
             return NextLook(at=self._now() + self._moving, asked=asked)  # without records all would seem well
         before = await self._store.looks.mark()
-        if before and asked and self._now() < self._earliest(before):
-            return NextLook(at=self._earliest(before), asked=True)
+        if before and asked and self._now() < self.earliest(before):
+            return NextLook(at=self.earliest(before), asked=True)
         if before and not asked and self._now() < before.next_at - self._moving / 2:
-            return None
+            return NextLook(at=before.next_at)
         try:
             listing = await self._cloud.listing()
         except CloudError as error:
@@ -94,7 +96,7 @@ class Sweep:
         mark = await self.take_in(await self.survey(listing), before)
         return NextLook(at=mark.next_at)
 
-    def _earliest(self, before: SweepMark) -> datetime:
+    def earliest(self, before: SweepMark) -> datetime:
         """Listings follow each other no faster than this, however many ask."""
         return before.began_at + self._stretch(pages(before.total), self._moving) * 0.9
 
@@ -109,15 +111,24 @@ class Sweep:
             listing=listing, records=records, doubt=doubt, listed=index, orphans=orphans, known=known, found=found
         )
 
-    async def take_in(self, survey: Survey, before: SweepMark | None) -> SweepMark:
-        """Publishes it, rings whoever it tells news of, and tells once of machines that nobody has."""
+    async def take_in(self, survey: Survey, before: SweepMark | None, *, thorough: bool = False) -> SweepMark:
+        """Publishes it, rings whoever it tells news of, and tells once of machines that nobody has.
+
+        `thorough`: rings also whoever is on the way somewhere, and sets the alarms that were lost.
+        """
         mark = await self._publish(survey, before)
         now = self._now()
-        for record in survey.records:
-            overdue = record.due is not None and record.due <= now
-            if overdue or is_news(record, survey.listed.look(record), now, self._policy, survey.orphans):
-                await self._bell.ring(record.id)
+        records = paced(survey.records)
+        await woken(self._bell, [r async for r in records if self._is_to_wake(r, survey, now, thorough)], now)
+        if thorough:
+            await alarms_kept(self._bell, survey.records, now)
         return mark
+
+    def _is_to_wake(self, record: Record, survey: Survey, now: datetime, thorough: bool) -> bool:
+        overdue = record.due is not None and record.due <= now
+        if overdue or (thorough and is_moving(record)):
+            return True
+        return is_news(record, survey.listed.look(record), now, self._policy, survey.orphans)
 
     async def _publish(self, survey: Survey, before: SweepMark | None) -> SweepMark:
         listing, doubt = survey.listing, survey.doubt

@@ -15,11 +15,13 @@ from novita_gpu.control.adoption import Adoption, name_of
 from novita_gpu.control.bell import Bell
 from novita_gpu.control.commands import Caller
 from novita_gpu.control.ledger import Ledger
+from novita_gpu.control.pace import paced
 from novita_gpu.control.sweep import Survey, Sweep, absent
+from novita_gpu.control.sync_log import SyncLog
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.compare import Finding, finding
 from novita_gpu.domain.errors import Missing, Problem, Unavailable
-from novita_gpu.domain.instance import CloudId, is_moving
+from novita_gpu.domain.instance import CloudId
 from novita_gpu.domain.learn import CONFIRM_AFTER
 from novita_gpu.domain.money import price_text
 from novita_gpu.domain.orphans import REMOVALS, WISH_FOR, Orphans, Standing, Unclaimed, held_back, standing
@@ -48,6 +50,7 @@ class Sync:
         store: Store,
         cloud: Cloud,
         sweep: Sweep,
+        sync_log: SyncLog,
         adoption: Adoption,
         bell: Bell,
         policy: Policy,
@@ -57,7 +60,7 @@ class Sync:
     ) -> None:
         self._store, self._cloud, self._sweep, self._adoption, self._bell = store, cloud, sweep, adoption, bell
         self._policy, self._deployment, self._look_soon, self._now = policy, deployment, look_soon, now
-        self._ledger = Ledger(store)
+        self._log, self._ledger = sync_log, Ledger(store)
 
     async def sync(self, request: SyncRequest, caller: Caller) -> SyncReport:
         """A dry run reads, and writes nothing at all; its figures are those of the real run."""
@@ -76,10 +79,11 @@ class Sync:
         if not request.dry_run:
             if found.confirmed is not None:
                 await self._sweep.confirm_gone(found.confirmed, caller.actor)
-            await self._sweep.take_in(found.survey, before)
-            await self._stir(found)
+            await self._sweep.take_in(found.survey, before, thorough=True)
+            if found.count(Finding.MISSING):
+                await self._bell.look(self._now() + CONFIRM_AFTER + self._look_soon)
         told = await self._told(found.survey)
-        return SyncReport(
+        report = SyncReport(
             novita_instances=len(found.survey.listing.rows),
             local_instances=sum(record.deleted_at is None for record in found.survey.records),
             adopted=found.count(Finding.ADOPTED) + len(adopted),
@@ -95,24 +99,27 @@ class Sync:
             duration_ms=round((time.perf_counter() - begun) * 1000, 1),
             dry_run=request.dry_run,
         )
+        if not request.dry_run:
+            await self._log.keep(report, caller.actor, whole=found.survey.listed.whole)
+        return report
 
     async def _compare(self, listing: Listing, request: SyncRequest) -> Found:
         survey, confirmed = await self._sweep.survey(listing), None
         if request.confirm_gone and listing.complete and survey.doubt:
             confirmed = absent(listing, survey.records)
             survey = await self._sweep.survey(listing, confirmed)
-        findings, removes = self._findings(survey, _wanted(survey.orphans, self._wish(request)))
+        findings, removes = await self._findings(survey, _wanted(survey.orphans, self._wish(request)))
         survey = replace(survey, orphans=_wanted(survey.orphans, self._wish(request), removes))
         return Found(survey=survey, findings=findings, removes=removes, confirmed=confirmed)
 
     def _wish(self, request: SyncRequest) -> datetime | None:
         return self._now() + WISH_FOR if request.remove_orphans else None
 
-    def _findings(self, survey: Survey, orphans: Orphans) -> tuple[dict[Finding, int], tuple[CloudId, ...]]:
+    async def _findings(self, survey: Survey, orphans: Orphans) -> tuple[dict[Finding, int], tuple[CloudId, ...]]:
         """How often each is found, and the orphans that may be removed."""
         counted: dict[Finding, int] = {}
         removes: list[CloudId] = []
-        for record in survey.records:
+        async for record in paced(survey.records):
             look = survey.listed.look(record)
             what = finding(record, look, self._now(), self._policy, orphans)
             if what:
@@ -142,14 +149,6 @@ class Sync:
         record = await self._adoption.take_in(row, survey.listing.rows, caller.cause)
         await self._bell.ring(record.id)
         return AdoptedView(novita_instance_id=machine, instance_id=record.id, name=record.name)
-
-    async def _stir(self, found: Found) -> None:
-        """Whoever is on the way somewhere is passed over, and what is missing is looked for again soon."""
-        for record in found.survey.records:
-            if is_moving(record):
-                await self._bell.ring(record.id)
-        if found.count(Finding.MISSING):
-            await self._bell.look(self._now() + CONFIRM_AFTER + self._look_soon)
 
     async def _told(self, survey: Survey) -> list[tuple[UnclaimedView, bool]]:
         return [(await self._view(one, survey), one.lookalike) for one in survey.orphans.known]

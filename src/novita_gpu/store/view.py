@@ -130,6 +130,11 @@ class View:
             if not waiting:
                 self._waiting.pop(instance, None)
 
+    async def first_load(self) -> None:
+        """Returns once everything was here. Before that, what is missing here says nothing."""
+        while not self.loaded:
+            await _woken(self._listening)
+
     async def advanced(self, after_sequence: int) -> int:
         """The highest event sequence once it is above `after_sequence`. Waits without end."""
         while self.sequence <= after_sequence:

@@ -44,10 +44,14 @@ class Figures(Collector):
         if sync := self._health.sync:
             text = "Machines with a marker of ours that no living instance has."
             yield GaugeMetricFamily("novita_gpu_orphans", text, sync.orphans)
-            if sync.last_sync:
+            if sync.last_listing:
                 text = "End of the last listing of the cloud."
-                at = datetime.fromisoformat(sync.last_sync).timestamp()
+                at = datetime.fromisoformat(sync.last_listing).timestamp()
                 yield GaugeMetricFamily("novita_gpu_last_listing_timestamp_seconds", text, at)
+            if sync.last_sync:
+                text = "End of the last whole comparison with the cloud."
+                at = datetime.fromisoformat(sync.last_sync).timestamp()
+                yield GaugeMetricFamily("novita_gpu_last_sync_timestamp_seconds", text, at)
         text = "Instances whose machine was taken, on their way back or waiting for their time."
         yield GaugeMetricFamily("novita_gpu_recovering", text, counts[Status.MIGRATING])
         text = "Recoveries begun, of living instances, as far as their limit of a day counts them."
