@@ -46,7 +46,7 @@ HOSTED = Pace(
     schedule=timedelta(seconds=5),
     abandoned=timedelta(seconds=40),
     presence=timedelta(minutes=5),
-    safety_net=timedelta(minutes=2),
+    safety_net=timedelta(minutes=5),
     health=timedelta(seconds=30),
 )
 PACES = {"local": LOCAL, "hosted": HOSTED}
