@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from novita_gpu.control.admission import ADMIN_HASH
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.listening import Listening
@@ -22,6 +24,8 @@ from novita_gpu.store.fallback import Fallback
 from novita_gpu.store.local import PrivateValkey
 from novita_gpu.store.pace import Pace
 from novita_gpu.work import Work
+
+log = structlog.get_logger()
 
 # What makes a store this deployment's. Kept in the data folder, so that a start while the shared store is out knows it.
 FACTS = ("cloud-root", "deployment", "webhook-secret", ADMIN_HASH)
@@ -62,7 +66,10 @@ async def placed(settings: Settings, pace: Pace) -> AsyncGenerator[Placed]:
             valkey = await stack.enter_async_context(PrivateValkey(settings.data_dir / "store"))
             url, keep = valkey.url, valkey.supervise
         store = await stack.enter_async_context(_store(settings, url))
-        work = await stack.enter_async_context(_work(settings, store, url, pace).open())
+        work = _work(settings, store, url, pace)
+        if settings.redis_url and not await _serves(store):
+            work.polls(url)
+        await stack.enter_async_context(work.open())
         facts: dict[str, str] = {}
         store.view.on_emptied(Restoring(store, facts, utc_now, new_id).restore)
 
@@ -133,6 +140,8 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
     stack.push_async_callback(fallback.close)
     if not await fallback.answers():
         await _begun_away(fallback, store, work, facts)
+    elif not await _serves(store):
+        work.polls(url)
     await stack.enter_async_context(work.open())
     return Placed(
         store=store,
@@ -143,6 +152,17 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         keep=fallback.watch,
         remember=remember,
     )
+
+
+async def _serves(store: Store) -> bool:
+    """Tries what the shared server can do; answers whether its reads block. Raises `WrongSettings` for what lacks."""
+    found = await store.lacks()
+    fatal = [("REDIS_URL", str(lack)) for lack in found if not lack.can_do_without]
+    if fatal:
+        raise WrongSettings(fatal)
+    for lack in found:
+        log.warning("store.lacks", what=lack.what, why=lack.why, so=lack.so)
+    return not found
 
 
 async def _begun_away(fallback: Fallback, store: Store, work: Work, facts: dict[str, str]) -> None:

@@ -290,7 +290,7 @@ def _say(text: str) -> None:
 
 async def diagnose(settings: Settings) -> list[Finding]:
     """Settings, key, cloud and store: what is wrong, and what to do."""
-    return [*_settings_found(settings), *await _cloud_found(settings), await _store_found(settings)]
+    return [*_settings_found(settings), *await _cloud_found(settings), *await _store_found(settings)]
 
 
 def _settings_found(settings: Settings) -> list[Finding]:
@@ -327,17 +327,20 @@ async def _cloud_found(settings: Settings) -> list[Finding]:
     ]
 
 
-async def _store_found(settings: Settings) -> Finding:
+async def _store_found(settings: Settings) -> list[Finding]:
+    """Whether it answers, and each thing that it should be able to do and is not."""
     try:
         async with opened_store(settings) as store:
             await store.ping()
-            warnings = await store.warnings()
+            found = await store.lacks()
     except (StoreError, OSError) as error:
         todo = (
             "check REDIS_URL" if settings.redis_url else "check that DATA_DIR can be written and its disk is not full"
         )
-        return Finding(name="store", ok=False, what=str(error), todo=todo)
+        return [Finding(name="store", ok=False, what=str(error), todo=todo)]
     what = "a shared server" if settings.redis_url else f"a private Valkey in {settings.data_dir / 'store'}"
-    return Finding(
-        name="store", ok=not warnings, what="; ".join([what, *warnings]), todo=warnings[0] if warnings else None
-    )
+    todo = "give its user the right to it, or use another server: docs/redis.md"
+    return [
+        Finding(name="store", ok=True, what=what),
+        *(Finding(name="store", ok=one.can_do_without, what=str(one), todo=todo) for one in found),
+    ]

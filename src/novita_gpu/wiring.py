@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
 from litestar import Litestar
 from msgspec.structs import replace
 
@@ -64,6 +65,8 @@ from novita_gpu.store import Store
 from novita_gpu.store.pace import LOCAL, PACES, Pace
 from novita_gpu.webhooks import Sender
 from novita_gpu.work import Work
+
+log = structlog.get_logger()
 
 VERSION = "0.1.0"
 LOOPBACK = "127.0.0.0/8,::1/128"

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from docket import ConcurrencyLimit, Docket, Perpetual, Worker
@@ -64,6 +64,7 @@ class Work:
         self._tasks: list[Callable[..., Awaitable[None]]] = []
         self._watch_every = min(WATCH_AT_MOST, WATCH_EVERY * moving)
         self._is_wanted = False
+        self._polls: str | None = None
         self._life: Life | None = None
 
     def register(
@@ -181,6 +182,10 @@ class Work:
         """Where the first life is, if not where it was to be."""
         self._url = url
 
+    def polls(self, url: str) -> None:
+        """The reads of that server do not block."""
+        self._polls = url
+
     async def rest(self) -> None:
         """No ring is answered until `turn_to`; what is under way is finished first."""
         await self._begin(answers=False)
@@ -214,6 +219,8 @@ class Work:
     async def _live(self, begun: "asyncio.Future[Docket]", over: asyncio.Event, *, answers: bool) -> None:
         """In a task of its own: docket and worker keep marks in the context of the task that they were begun in."""
         async with self._at(self._url) as docket, AsyncExitStack() as stack:
+            if self._url == self._polls:
+                await _poll(docket, self._pace.read)
             if answers:
                 await stack.enter_async_context(self._worker(docket))
             begun.set_result(docket)
@@ -257,6 +264,26 @@ class Work:
         if await self._docket.get_execution(NET) is None:
             log.warning("queue.lost")
             await self._docket.add(NET, key=NET)()
+
+
+async def _poll(docket: Docket, every: timedelta) -> None:
+    """On a server that does not block docket would read its streams without a pause, and it has no setting for that."""
+    async with docket.redis() as queue:
+        setattr(queue, "xreadgroup", _pausing(queue.xreadgroup, every))  # noqa: B010 - of this client only
+    strikes = docket.strike_list._redis  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if strikes:
+        async with strikes.client() as client:
+            setattr(client, "xread", _pausing(client.xread, every))  # noqa: B010
+
+
+def _pausing(read: Callable[..., Awaitable[Any]], every: timedelta) -> Callable[..., Awaitable[Any]]:
+    async def paused(*streams: Any, block: int | None = None, **how: Any) -> Any:
+        found = await read(*streams, **how)
+        if not found and block is not None:
+            await asyncio.sleep(every.total_seconds())
+        return found
+
+    return paused
 
 
 async def _rung(key: str, ring: Awaitable[object]) -> None:

@@ -1,18 +1,7 @@
 """The store in one piece."""
 
 from novita_gpu.store import Store
-from novita_gpu.store.wire import connect
 from tests.store.samples import NOON, after, creation, new_event, new_record
-
-
-async def test_a_server_that_may_throw_records_away_is_warned_of(store: Store, valkey_url: str) -> None:
-    async with connect(valkey_url) as server:
-        assert await store.warnings() == []
-        await server.config_set("maxmemory-policy", "allkeys-lru")  # pyright: ignore[reportUnknownMemberType]
-        try:
-            assert "allkeys-lru" in (await store.warnings())[0]
-        finally:
-            await server.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
 
 
 async def test_trimming_leaves_living_records_and_what_is_young(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 StoreError
 ├── Unavailable     the server does not answer; whether a write was done is unknown
+│   └── Refused     it answered with an error of its own: it cannot or may not do that now
 ├── Unreadable      what is stored was not written by this version or is damaged; it is left alone
 └── Lost            the write was not done, and says why
     ├── Stale       the record has moved on: load it and decide anew
@@ -28,6 +29,9 @@ class StoreError(Exception): ...
 
 
 class Unavailable(StoreError): ...
+
+
+class Refused(Unavailable): ...
 
 
 class Unreadable(StoreError): ...

@@ -62,6 +62,7 @@ LIFETIMES = {
     "rows": Lifetime(why="replaced by the next listing"),
     "markers": Lifetime(why="replaced by the next listing"),
     "mark": Lifetime(why="replaced by the next listing"),
+    "trial": Lifetime(ttl=timedelta(minutes=1), from_start=True, why="gone when the server has been tried"),
 }
 
 
@@ -90,6 +91,10 @@ class Keys(Value, frozen=True):
     def work(self) -> str:
         """What all keys and channels of the work engine begin with."""
         return self._of("work")
+
+    def trial(self, name: str) -> str:
+        """Stream on which a new process tries what the server can do."""
+        return self._of("trial", name)
 
     def record(self, instance: InstanceId) -> str:
         """Hash: the document, and beside it revision, sequence, whether heartbeats are taken, what it reserves, the

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from novita_gpu.store.base import Unavailable
+from novita_gpu.store.abilities import Lack, lacks
 from novita_gpu.store.deliveries import Deliveries
 from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
@@ -44,13 +43,9 @@ class Store:
         """Raises `Unavailable` when the server does not answer."""
         await self.wire.ping()
 
-    async def warnings(self) -> list[str]:
-        """What makes this server unfit to be the truth. Empty also where the server does not tell."""
-        with suppress(Unavailable):
-            policy = await self.wire.setting("maxmemory-policy")
-            if policy not in ("", "noeviction"):
-                return [f"maxmemory-policy is {policy}: records may be thrown away; set it to noeviction"]
-        return []
+    async def lacks(self) -> list[Lack]:
+        """What this server cannot do of what the store and its worker need."""
+        return await lacks(self.wire, self.keys)
 
     async def trim(self, before: datetime) -> None:
         """Removes events older than `before`, and deliveries that have expired from their list."""

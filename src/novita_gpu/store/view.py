@@ -22,6 +22,8 @@ from novita_gpu.store.wire import BLOCK_AT_MOST_S
 
 # Reads of unknown ids that may ask the store, a second: a flood of them costs it no more than this.
 MISSES_PER_SECOND = 20
+# Between readings of the feed of a server that does not block. Shorter costs more commands, longer is later news.
+POLL_S = 1.0
 # Between tries while the store is away: doubled from the first to the last.
 FIRST_PAUSE_S = 0.1
 LAST_PAUSE_S = 5.0
@@ -213,11 +215,14 @@ class View:
 
     async def _listen(self) -> None:
         """One reading of the feed. An idle plane asks twice in `BLOCK_AT_MOST_S`."""
+        begun = self._monotonic()
         news = await self._feed.wait(self._number, self._block_s)
         if not news:
             self._forget_expired()
             if not await self._continues():
                 await self._reload()
+            if self._monotonic() - begun < self._block_s / 2:
+                await self._pause(POLL_S)  # this server does not block
         elif news[0].number != self._number + 1:
             await self.load()
         else:

@@ -16,9 +16,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as ConnectionBroken
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from novita_gpu.store.base import Unavailable
+from novita_gpu.store.base import Refused, Unavailable
 
 Word = str | bytes | int
 Entry = tuple[int, dict[bytes, bytes]]
@@ -76,7 +76,10 @@ def connect(url: str, *, connections: int = CONNECTIONS, repeats: int = REPEATS)
 
 
 class Wire:
-    """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time."""
+    """Commands as typed calls. Raises only `Unavailable`: at once, or when there was no answer in time.
+
+    Its kind `Refused` says that the server answered with an error.
+    """
 
     def __init__(self, redis: Redis, waiting: Redis | None = None) -> None:
         """`waiting` is asked what blocks."""
@@ -131,6 +134,9 @@ class Wire:
                     yield
                 finally:
                     self._under_way.discard(limit)
+        except ResponseError as fault:
+            self._on_fault()
+            raise Refused(f"the store refuses: {fault}") from fault
         except (RedisError, OSError, TimeoutError) as fault:
             self._on_fault()
             raise Unavailable(f"the store does not answer: {str(fault) or 'not in time'}") from fault
@@ -170,6 +176,24 @@ class Wire:
         """A setting of the server, "" where it does not tell."""
         found = cast("dict[str, str]", await self._send("CONFIG GET", name))
         return str(found.get(name, ""))
+
+    async def told(self, section: str, name: str) -> str:
+        """A line of the server's INFO, "" where it has none."""
+        found = cast("dict[str, object]", await self._send("INFO", section))
+        return str(found.get(name, ""))
+
+    async def ask(self, *words: Word) -> Any:
+        """Any command, to try whether the server does it."""
+        return await self._send(*words)
+
+    async def hears_itself(self, pattern: str, channel: str, within_s: float) -> bool:
+        """What is published on that channel arrives where the pattern is listened to."""
+        ears = self._redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
+        async with self._answered(within_s + ANSWER_WITHIN_S), ears:
+            await ears.psubscribe(pattern)
+            await ears.get_message(timeout=ANSWER_WITHIN_S)
+            await self._words("PUBLISH", channel, b"")
+            return await ears.get_message(ignore_subscribe_messages=True, timeout=within_s) is not None
 
     async def shut_down(self) -> None:
         """Ends the server. It does not answer, so this raises `Unavailable` when it worked."""
