@@ -28,6 +28,8 @@ CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
 NET = "safety_net"
+# How long a stop waits for passes under way. Too short: a create is cut off before its answer, and is searched for.
+FINISH_WITHIN = timedelta(seconds=15)
 # A worker looks whether the queue is still there, after so many of the shortest intervals between listings. Longer, and
 # all that was in a queue that was lost is late by that; shorter, and an idle worker asks the store more often.
 WATCH_EVERY = 5
@@ -35,8 +37,8 @@ WATCH_AT_MOST = timedelta(seconds=15)
 # Alarms of one round trip. More would hold up the event loop while they are packed.
 AT_ONCE = 200
 TRIM_EVERY = timedelta(hours=1)
-# Longer than a call to the cloud may take, with its answer written.
-END_WITHIN_S = 45.0
+# For all of an end. Past it the server hangs.
+END_WITHIN_S = 30.0
 
 
 def with_connections(url: str) -> str:
@@ -63,7 +65,7 @@ class Work:
         self._url, self._name, self._moving, self._pace = url, name, moving, pace
         self._tasks: list[Callable[..., Awaitable[None]]] = []
         self._watch_every = min(WATCH_AT_MOST, WATCH_EVERY * moving)
-        self._is_wanted = False
+        self._is_wanted, self._finish_within = False, FINISH_WITHIN
         self._polls: str | None = None
         self._life: Life | None = None
 
@@ -168,9 +170,11 @@ class Work:
             await self._end(self._life)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Rings are answered, until the context ends; what is under way is finished first."""
-        self._is_wanted = True
+    async def running(self, finish_within: timedelta = FINISH_WITHIN) -> AsyncGenerator[None]:
+        """Rings are answered, until the context ends. What is under way then is finished; what takes too long is cut
+        off and handed back, as if its process had died.
+        """
+        self._is_wanted, self._finish_within = True, finish_within
         await self._begin()
         try:
             yield
@@ -250,6 +254,9 @@ class Work:
             try:
                 yield
             finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=self._finish_within.total_seconds())
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)

@@ -57,6 +57,43 @@ async def test_a_ring_on_a_server_that_is_gone_is_lost_and_fails_nobody(prefix: 
             await ring
 
 
+async def test_a_stop_lets_the_pass_under_way_end(valkey_url: str, prefix: str) -> None:
+    passes = Passes(utc_now)
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=1))
+    ended = asyncio.Event()
+
+    async def takes_its_time(instance: InstanceId) -> None:
+        await passes.reconcile(instance)
+        ended.set()
+
+    registered(work, takes_its_time, passes)
+    passes.hold()
+    async with work.open():
+        async with work.running():
+            await work.ring(ONE)
+            await passes.really_until(lambda: passes.count(ONE) == 1)
+            asyncio.get_running_loop().call_later(0.3, passes.let_go)
+        assert ended.is_set()
+
+
+async def test_a_pass_that_does_not_end_is_cut_off_at_a_stop_and_another_worker_does_it(
+    valkey_url: str, prefix: str
+) -> None:
+    passes = Passes(utc_now)
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=1), pace=replace(LOCAL, abandoned=timedelta(seconds=1)))
+    registered(work, passes.reconcile, passes)
+    passes.hold()
+    async with work.open():
+        async with asyncio.timeout(SOON.total_seconds()):
+            async with work.running(finish_within=timedelta(seconds=0.2)):
+                await work.ring(ONE)
+                await passes.really_until(lambda: passes.count(ONE) == 1)
+            assert passes.under_way[ONE] == 0
+        passes.let_go()
+        async with work.running():
+            await passes.really_until(lambda: passes.count(ONE) == 2)
+
+
 class Checks:
     """Counts the checks that were begun, and how many were under way at once."""
 
