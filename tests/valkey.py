@@ -23,12 +23,15 @@ _numbers = count(1)
 
 
 @contextmanager
-def running_server(program: Path) -> Generator[str]:
-    """The address of a server that keeps nothing. For what must be durable there is `PrivateValkey`."""
+def running_server(program: Path, *more: str) -> Generator[str]:
+    """The address of a server that keeps nothing, with `more` settings.
+
+    For what must be durable there is `PrivateValkey`.
+    """
     with TemporaryDirectory(prefix="ngpu-") as folder:
         socket, log = Path(folder) / "s", Path(folder) / "log"
         settings = ["--port", "0", "--unixsocket", str(socket), "--dir", folder, "--save", "", "--appendonly", "no"]
-        words = ["sh", "-c", WITH_US, "sh", str(program), *settings]
+        words = ["sh", "-c", WITH_US, "sh", str(program), *settings, *more]
         with (
             log.open("wb") as out,
             subprocess.Popen(words, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True) as process,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
 from novita_gpu.domain.image import REPOSITORY
 from novita_gpu.domain.spec import Activity, OnStartCapacity
@@ -29,8 +30,14 @@ def _web_root(value: str) -> str:
 
 
 def _redis_address(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+    address = value.get_secret_value()
+    if not address.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must begin with redis://, rediss:// or unix://")
+    try:
+        parse_url(address)
+    except ValueError:
+        form = "redis://user:password@host:port/database, with / @ : and % in a password as %2F %40 %3A %25"
+        raise ValueError(f"is no address: {form}") from None  # the fault tells parts of it
     return value
 
 
@@ -68,7 +75,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = Field(
-        None, description="A shared Redis or Valkey; unset: a private Valkey in DATA_DIR."
+        None, description="A shared Redis or Valkey, docs/redis.md; unset: a private Valkey in DATA_DIR."
     )
     redis_profile: Literal["local", "hosted"] = Field(
         "local",
