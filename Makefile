@@ -68,9 +68,10 @@ fix: install
 	@ruff check --fix .
 	@ruff format .
 
-# After a change of settings.
+# After a change of settings or of keys.
 docs: install
 	@python -m tests.architecture.settings_page
+	@python -m tests.architecture.redis_page
 
 # After a change of dependencies. The default index only, whatever this machine is set to: docs/decisions/0008.
 lock: $(UV)
