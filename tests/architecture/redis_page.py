@@ -38,6 +38,7 @@ SIZES = {
     "empties": "0.1 KB an offer",
     "empty-times": "0.1 KB an offer",
     "reserved": "0.1 KB",
+    "counts": "2 KB",
     "ration": "0.1 KB an entry",
     "lock": "0.1 KB",
     "rows": "0.5 KB a machine",
@@ -57,6 +58,9 @@ FACTS = {
     "auto-stop-check": "when idleness was last checked, and what was found",
     "orphans": "machines of ours that nobody has; removed when there are none",
     "told:<machine>": "that an orphan was told of; removed when it is none any more",
+    "parted": "of a private store: it was begun, and is not done with",
+    "base:<id>": "of a private store: a record as it was when the stores parted",
+    "met:<id>": "of a private store: the record was written to the shared one",
 }
 # Kept by docket: what follows `work:`, as a pattern and as shown; type; how long; what it is.
 WORK = (
