@@ -97,7 +97,8 @@ async def opened(
     """
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(opened_store(settings))
-        store = await stack.enter_async_context(open_store(place.url, prefix=prefix))
+        kept = timedelta(days=settings.event_retention_days)
+        store = await stack.enter_async_context(open_store(place.url, prefix=prefix, finished_for=kept))
         await _bind(store, settings)
         yield await _built(settings, place, store, stack, mutation_timeout)
 

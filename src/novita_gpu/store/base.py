@@ -15,6 +15,7 @@ StoreError
 
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
@@ -104,7 +105,10 @@ class Try(Value, frozen=True, kw_only=True):
 
 
 class Delivery(Value, frozen=True, kw_only=True):
-    """One event on its way to one receiver. The store gives `revision`, and `sequence`, its event's."""
+    """One event on its way to one receiver. The store gives `revision`, and `sequence`, its event's.
+
+    Of `tries` the first `tries_before` belong to an earlier round of its schedule: it was sent again on request.
+    """
 
     id: str  # also the `webhook-id`, constant over retries: derives from the event's id
     event_id: str
@@ -112,11 +116,20 @@ class Delivery(Value, frozen=True, kw_only=True):
     due: datetime
     state: Literal["pending", "delivered", "exhausted"] = "pending"
     tries: tuple[Try, ...] = ()
+    tries_before: int = 0
     created_at: datetime
     instance_id: InstanceId | None = None
     type: str = ""
     sequence: int = 0
     revision: int = 0
+
+    @property
+    def host(self) -> str:
+        """Host and port of its receiver, as far as the address can be read: those of one host share a queue."""
+        try:
+            return urlsplit(self.url).netloc.rpartition("@")[2].lower()
+        except ValueError:
+            return self.url
 
 
 class Change(Value, frozen=True, kw_only=True):

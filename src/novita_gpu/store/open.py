@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from novita_gpu.store.base import Unavailable
@@ -13,7 +13,7 @@ from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import Feed
 from novita_gpu.store.idempotency import Claims
-from novita_gpu.store.keys import Keys
+from novita_gpu.store.keys import FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
@@ -73,8 +73,12 @@ def open_store(
     now: Callable[[], datetime] = _utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     block_s: float = BLOCK_AT_MOST_S,
+    finished_for: timedelta = FINISHED_FOR,
 ) -> Store:
-    """The store at a `redis://`, `rediss://` or `unix://` address. Nothing is sent before the first call."""
+    """The store at a `redis://`, `rediss://` or `unix://` address. Nothing is sent before the first call.
+
+    `finished_for`: how long deliveries that have ended are kept.
+    """
     wire, keys = Wire(connect(url)), Keys(prefix)
     records, feed, facts = Records(wire, keys), Feed(wire, keys), Facts(wire, keys)
     return Store(
@@ -82,7 +86,7 @@ def open_store(
         wire=wire,
         records=records,
         events=Events(wire, keys),
-        deliveries=Deliveries(wire, keys),
+        deliveries=Deliveries(wire, keys, finished_for=finished_for),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

@@ -1,0 +1,10 @@
+"""Outbox to receiver: each due delivery is signed, sent, and tried again by the schedule of Standard Webhooks.
+
+The store holds all that is known of a delivery, so it outlives restarts. A crash between the send and its save
+means that it is sent again, with the same `webhook-id`: receivers see it at least once and can tell.
+Retries of webhooks are here and nowhere else.
+"""
+
+from novita_gpu.webhooks.sender import Sender
+
+__all__ = ["Sender"]
