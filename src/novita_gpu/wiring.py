@@ -50,11 +50,11 @@ from novita_gpu.domain.money import compute_rate, price_limit
 from novita_gpu.domain.orphans import OrphanPolicy
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import AutoStop, Recovery
-from novita_gpu.egress import Networks, check_url, guarded_session
+from novita_gpu.egress import Networks, check_resolved, check_url, guarded_session
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.webhooks import Sender
+from novita_gpu.webhooks import Outbox, Sender
 from novita_gpu.work import Work
 
 VERSION = "0.1.0"
@@ -286,6 +286,7 @@ async def _built(
             inventory=Inventory(catalogue, settings.default_regions),
             planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
             costs=costs,
+            outbox=_outbox(settings, store, work, private),
             idle_check=idle_check,
             recoveries=Recoveries(
                 store=store,
@@ -333,6 +334,20 @@ async def _sender(settings: Settings, store: Store, private: Networks) -> Sender
         lambda: guarded_session(private),
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
+    )
+
+
+def _outbox(settings: Settings, store: Store, work: Work, private: Networks) -> Outbox:
+    async def check(url: str) -> None:
+        await check_resolved(url, private)
+
+    return Outbox(
+        store=store,
+        default_receiver=settings.webhook_url,
+        check=check,
+        ring=work.outbox,
+        now=utc_now,
+        new_id=new_id,
     )
 
 

@@ -45,6 +45,7 @@ from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.limits import UNLIMITED
 from novita_gpu.store import Store, open_store
+from novita_gpu.webhooks import Outbox
 
 KEYS = {scope: f"ngpu_{scope}_0123456789abcdef" for scope in Scope}
 IMAGE = "docker.io/library/ubuntu:22.04"
@@ -65,6 +66,7 @@ class Rung:
 
     instances: list[InstanceId] = field(default_factory=list[InstanceId])
     looks: list[datetime] = field(default_factory=list[datetime])
+    drains: int = 0
 
     async def ring(self, instance: InstanceId) -> None:
         self.instances.append(instance)
@@ -74,7 +76,8 @@ class Rung:
     async def look(self, at: datetime) -> None:
         self.looks.append(at)
 
-    async def outbox(self) -> None: ...
+    async def outbox(self) -> None:
+        self.drains += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,10 @@ def refuse_private(url: str) -> None:
         raise Refused("WEBHOOK_URL_REFUSED", "This address leads into a private network.")
 
 
+async def resolve_none(url: str) -> None:
+    refuse_private(url)
+
+
 _numbers = count(1)
 NO_DEFAULTS = Defaults()
 
@@ -262,6 +269,9 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "inventory": Inventory(catalogue, regions),
             "planner": Planner(orders, costs, store.view, defaults, UNLIMITED, now),
             "costs": costs,
+            "outbox": Outbox(
+                store=store, default_receiver=None, check=resolve_none, ring=bell.outbox, now=now, new_id=new_id
+            ),
             "idle_check": idle_check,
             "recoveries": Recoveries(
                 store=store,

@@ -46,6 +46,10 @@ SCOPES = {
     ("GET", "/api/instances/auto-stop/stats"): Scope.READ,
     ("POST", "/api/instances/auto-stop/trigger"): Scope.ADMIN,
     ("GET", "/api/events"): Scope.READ,
+    ("GET", "/api/webhooks/deliveries"): Scope.READ,
+    ("POST", "/api/webhooks/deliveries/{id}/replay"): Scope.ADMIN,
+    ("POST", "/api/webhooks/deliveries/replay"): Scope.ADMIN,
+    ("POST", "/api/webhooks/test"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
 }
 

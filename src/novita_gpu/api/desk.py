@@ -27,6 +27,7 @@ from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
 from novita_gpu.store import Store
+from novita_gpu.webhooks.outbox import Outbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Parts:
     explainer: Explainer
     recoveries: Recoveries
     costs: Costs
+    outbox: Outbox
     store: Store
     cloud: Cloud
     keyring: Keyring

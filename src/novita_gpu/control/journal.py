@@ -15,7 +15,7 @@ from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
 from novita_gpu.store import Store
-from novita_gpu.store.base import Answer, Change, Claim, Delivery
+from novita_gpu.store.base import Answer, Change, Claim, Delivery, addressed
 
 
 class Journal:
@@ -126,15 +126,7 @@ class Journal:
         receiver = record.operation_webhook_url or record.webhook_url or self._default_receiver
         if receiver is None or event.type not in DELIVERED:
             return None
-        return Delivery(
-            id=event.id.replace("evt_", "msg_", 1),
-            event_id=event.id,
-            url=receiver,
-            due=event.at,
-            created_at=event.at,
-            instance_id=record.id,
-            type=event.type.value,
-        )
+        return addressed(event, receiver)
 
     def updated(self, before: Record, after: Record, cause: Cause, at: datetime) -> Change:
         """A change of policy: an event though the status stays."""

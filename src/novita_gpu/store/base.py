@@ -105,7 +105,8 @@ class Try(Value, frozen=True, kw_only=True):
 
 
 class Delivery(Value, frozen=True, kw_only=True):
-    """One event on its way to one receiver. The store gives `revision`, and `sequence`, its event's.
+    """One event on its way to one receiver. The store gives `revision`, `number`, by which deliveries are listed, and
+    `sequence`, its event's.
 
     Of `tries` the first `tries_before` belong to an earlier round of its schedule: it was sent again on request.
     """
@@ -120,7 +121,9 @@ class Delivery(Value, frozen=True, kw_only=True):
     created_at: datetime
     instance_id: InstanceId | None = None
     type: str = ""
+    endpoint_id: str | None = None  # the registered one; None: an instance's receiver, or the configured one
     sequence: int = 0
+    number: int = 0
     revision: int = 0
 
     @property
@@ -130,6 +133,22 @@ class Delivery(Value, frozen=True, kw_only=True):
             return urlsplit(self.url).netloc.rpartition("@")[2].lower()
         except ValueError:
             return self.url
+
+
+def addressed(event: Event, url: str, endpoint_id: str | None = None) -> Delivery:
+    """The delivery of an event to a receiver. Its id derives from both: made twice, it is still one."""
+    base = event.id.replace("evt_", "msg_", 1)
+    return Delivery(
+        id=base if endpoint_id is None else f"{base}_{endpoint_id.rpartition('_')[2]}",
+        event_id=event.id,
+        url=url,
+        due=event.at,
+        created_at=event.at,
+        instance_id=event.instance_id,
+        type=event.type.value,
+        endpoint_id=endpoint_id,
+        sequence=event.sequence,
+    )
 
 
 class Change(Value, frozen=True, kw_only=True):

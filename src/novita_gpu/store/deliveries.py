@@ -17,7 +17,7 @@ DUE = Script("due")
 LOAD = Script("load")
 # Deliveries of one round trip.
 BATCH = 200
-_FIELDS = ("document", "sequence", "revision")
+_FIELDS = ("document", "sequence", "number", "revision")
 
 
 class Deliveries:
@@ -106,7 +106,7 @@ class Deliveries:
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
             rows = await self._wire.table(LOAD, [self._keys.delivery(delivery_id) for delivery_id in batch], _FIELDS)
-            for delivery_id, (document, sequence, revision) in zip(batch, rows, strict=True):
-                if document and sequence and revision:
-                    found[delivery_id] = delivery_of(document, sequence, revision)
+            for delivery_id, (document, sequence, number, revision) in zip(batch, rows, strict=True):
+                if document and sequence and number and revision:
+                    found[delivery_id] = delivery_of(document, sequence, number, revision)
         return found

@@ -91,11 +91,12 @@ def event_of(document: bytes, sequence: int) -> Event:
 
 def delivery_document(delivery: Delivery) -> bytes:
     """The delivery without what lives beside its document."""
-    return encode(replace(delivery, sequence=0, revision=0))
+    return encode(replace(delivery, sequence=0, number=0, revision=0))
 
 
-def delivery_of(document: bytes, sequence: bytes, revision: bytes) -> Delivery:
-    return replace(_decoded(_delivery, document), sequence=int(sequence), revision=int(revision))
+def delivery_of(document: bytes, sequence: bytes, number: bytes, revision: bytes) -> Delivery:
+    known = _decoded(_delivery, document)
+    return replace(known, sequence=int(sequence), number=int(number), revision=int(revision))
 
 
 def answer_of(document: bytes) -> Answer:

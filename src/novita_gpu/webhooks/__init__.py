@@ -5,6 +5,7 @@ means that it is sent again, with the same `webhook-id`: receivers see it at lea
 Retries of webhooks are here and nowhere else.
 """
 
+from novita_gpu.webhooks.outbox import Outbox
 from novita_gpu.webhooks.sender import Sender
 
-__all__ = ["Sender"]
+__all__ = ["Outbox", "Sender"]
