@@ -1,5 +1,6 @@
 """The environment, read once, into one frozen object. An empty variable is an unset one."""
 
+from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +34,17 @@ def _redis_address(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    head, mark, key = value.get_secret_value().partition("whsec_")
+    try:
+        is_one = bool(mark) and not head and 24 <= len(b64decode(key, validate=True)) <= 64
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64")
+    return value
+
+
 def _plainly(message: str) -> str:
     """pydantic's words for a person who sets variables."""
     plain = message.removeprefix("Value error, ").replace("Input should be", "must be")
@@ -40,6 +52,7 @@ def _plainly(message: str) -> str:
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Root = Annotated[str, AfterValidator(_web_root)]
 
 
@@ -75,7 +88,10 @@ class Settings(BaseSettings):
     )
 
     webhook_url: Root | None = Field(None, description="Receiver of events that have no receiver of their own.")
-    webhook_secret: SecretStr | None = Field(None, description="whsec_ + base64; made at first start if unset.")
+    webhook_secret: WebhookSecret | None = Field(None, description="whsec_ + base64; made at first start if unset.")
+    webhook_secret_before: WebhookSecret | None = Field(
+        None, description="Signs too, while receivers change over to WEBHOOK_SECRET."
+    )
     webhook_allow_private: Listed = Field((), description="Networks of your own that receivers may be in.")
 
     default_regions: Listed = Field(

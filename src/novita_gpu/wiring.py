@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ from novita_gpu.egress import Networks, check_resolved, check_url, guarded_sessi
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.local import PrivateValkey
-from novita_gpu.webhooks import Outbox, Sender
+from novita_gpu.webhooks import Fan, Outbox, Receivers, Registry, Sender
 from novita_gpu.work import Work
 
 VERSION = "0.1.0"
@@ -224,7 +224,10 @@ async def _built(
     sender = await _sender(settings, store, private)
     stack.push_async_callback(sender.aclose)
 
+    fan = Fan(store)
+
     async def drain() -> datetime | None:
+        await fan.spread()
         return await sender.drain(utc_now())
 
     async def listed(asked: bool) -> NextLook | None:
@@ -276,6 +279,9 @@ async def _built(
     given = settings.admin_api_key
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
 
+    async def check(receiver: str) -> None:
+        await check_resolved(receiver, private)
+
     async def look() -> None:
         await work.look(utc_now())
 
@@ -286,7 +292,10 @@ async def _built(
             inventory=Inventory(catalogue, settings.default_regions),
             planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
             costs=costs,
-            outbox=_outbox(settings, store, work, private),
+            outbox=_outbox(settings, store, work, check),
+            registry=Registry(
+                endpoints=store.endpoints, check=check, now=utc_now, new_id=new_id, new_secret=new_secret
+            ),
             idle_check=idle_check,
             recoveries=Recoveries(
                 store=store,
@@ -326,21 +335,19 @@ async def _built(
 
 
 async def _sender(settings: Settings, store: Store, private: Networks) -> Sender:
-    secret = await _webhook_secret(settings, store)
+    default = await _webhook_secret(settings, store)
+    before = settings.webhook_secret_before
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
-        lambda _: (secret,),
+        Receivers(store.endpoints, (default, before.get_secret_value()) if before else (default,), utc_now, new_id),
         lambda: guarded_session(private),
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
     )
 
 
-def _outbox(settings: Settings, store: Store, work: Work, private: Networks) -> Outbox:
-    async def check(url: str) -> None:
-        await check_resolved(url, private)
-
+def _outbox(settings: Settings, store: Store, work: Work, check: Callable[[str], Awaitable[None]]) -> Outbox:
     return Outbox(
         store=store,
         default_receiver=settings.webhook_url,
@@ -351,12 +358,15 @@ def _outbox(settings: Settings, store: Store, work: Work, private: Networks) -> 
     )
 
 
+def new_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+
+
 async def _webhook_secret(settings: Settings, store: Store) -> str:
     """The operator's, else one made at first start: receivers find it in the data folder."""
     if settings.webhook_secret:
         return settings.webhook_secret.get_secret_value()
-    made = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    secret = await store.facts.first("webhook-secret", made)
+    secret = await store.facts.first("webhook-secret", new_secret())
     keep_secret(settings.data_dir / "webhook-secret", secret)
     return secret
 

@@ -50,6 +50,11 @@ SCOPES = {
     ("POST", "/api/webhooks/deliveries/{id}/replay"): Scope.ADMIN,
     ("POST", "/api/webhooks/deliveries/replay"): Scope.ADMIN,
     ("POST", "/api/webhooks/test"): Scope.ADMIN,
+    ("GET", "/api/webhooks/endpoints"): Scope.ADMIN,
+    ("POST", "/api/webhooks/endpoints"): Scope.ADMIN,
+    ("PATCH", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
+    ("DELETE", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
+    ("POST", "/api/webhooks/endpoints/{id}/rotate"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
 }
 

@@ -1,16 +1,19 @@
 """What was sent to receivers is listed with what came of it, and is sent again on request."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from novita_gpu.contract import time_text
 from novita_gpu.store.base import Delivery, Try
+from novita_gpu.store.endpoints import MOST
 from novita_gpu.webhooks import outbox
 from novita_gpu.webhooks.schedule import SCHEDULE
 from tests.api.served import Scope, Served
 from tests.domain import given
+from tests.webhooks.receiver import SECRET
 
 HOOK = "https://hook.example/path?token=abc"
 OTHER = "https://OTHER.example:443/"
@@ -173,3 +176,105 @@ async def test_a_test_needs_a_receiver_and_s2_a_public_one(api: Served) -> None:
     private = await api.post("/api/webhooks/test", {"url": "http://169.254.169.254/"})
     assert (private.status, private.code) == (422, "WEBHOOK_URL_REFUSED")
     assert await api.store.events.read() == []
+
+
+async def added(api: Served, **body: object) -> dict[str, Any]:
+    answer = await api.post("/api/webhooks/endpoints", {"url": HOOK, **body})
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+async def endpoints(api: Served) -> list[dict[str, Any]]:
+    return (await api.get("/api/webhooks/endpoints")).json["endpoints"]
+
+
+async def test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again(api: Served) -> None:
+    made = await added(api, types=["instance.ready"])
+    assert made["secret"] == SECRET
+    changed = await api.ask("PATCH", f"/api/webhooks/endpoints/{made['id']}", {"types": []})
+    listed_ = await api.get("/api/webhooks/endpoints")
+    removed = await api.ask("DELETE", f"/api/webhooks/endpoints/{made['id']}")
+    for answer in (changed, listed_, removed):
+        assert answer.status == 200
+        assert b"whsec_" not in answer.body
+    assert await endpoints(api) == []
+
+
+async def test_an_endpoint_is_changed_switched_off_and_on(api: Served) -> None:
+    made = await added(api)
+    at = f"/api/webhooks/endpoints/{made['id']}"
+    assert (made["types"], made["enabled"]) == ([], True)
+    changed = (await api.ask("PATCH", at, {"url": OTHER, "types": ["instance.failed"]})).json
+    assert (changed["url"], changed["types"]) == (OTHER, ["instance.failed"])
+    assert changed["updatedAt"] > made["updatedAt"]
+    off = (await api.ask("PATCH", at, {"enabled": False})).json
+    assert (off["enabled"], off["offReason"], off["url"]) == (False, "switched off by hand", OTHER)
+    on = (await api.ask("PATCH", at, {"enabled": True})).json
+    assert on["enabled"]
+    assert "offReason" not in on
+    assert (await api.ask("PATCH", at, {})).json == on == (await endpoints(api))[0]
+
+
+async def test_a_rotation_says_until_when_the_secret_before_signs(api: Served) -> None:
+    made = await added(api)
+    rotated = await api.post(f"/api/webhooks/endpoints/{made['id']}/rotate")
+    assert (rotated.status, rotated.json["secret"]) == (200, SECRET)
+    until = datetime.fromisoformat(rotated.json["secretBeforeUntil"])
+    assert timedelta(hours=23) < until - datetime.now(UTC) <= timedelta(hours=24)
+    assert (await endpoints(api))[0]["secretBeforeUntil"] == rotated.json["secretBeforeUntil"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 400, "VALIDATION_ERROR"),
+        ({"url": "ftp://x/"}, 400, "VALIDATION_ERROR"),
+        ({"url": HOOK, "types": ["webhook.test"]}, 400, "VALIDATION_ERROR"),
+        ({"url": HOOK, "types": ["sync.orphan_found"]}, 400, "VALIDATION_ERROR"),
+        ({"url": HOOK, "types": ["instance.ready", "instance.ready"]}, 400, "VALIDATION_ERROR"),
+        ({"url": HOOK, "secret": "mine"}, 400, "VALIDATION_ERROR"),
+        ({"url": "http://169.254.169.254/"}, 422, "WEBHOOK_URL_REFUSED"),
+    ],
+)
+async def test_a_wrong_endpoint_is_refused(api: Served, body: object, status: int, code: str) -> None:
+    answer = await api.post("/api/webhooks/endpoints", body)
+    assert (answer.status, answer.code) == (status, code)
+    assert await endpoints(api) == []
+
+
+async def test_a_change_to_a_private_address_is_refused(api: Served) -> None:
+    at = f"/api/webhooks/endpoints/{(await added(api))['id']}"
+    assert (await api.ask("PATCH", at, {"url": "http://169.254.169.254/"})).code == "WEBHOOK_URL_REFUSED"
+    assert (await endpoints(api))[0]["url"] == HOOK
+
+
+async def test_an_endpoint_that_is_not_there(api: Served) -> None:
+    for method, path in (("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = await api.ask(method, f"/api/webhooks/endpoints/whe_0{path}", {} if method == "PATCH" else None)
+        assert (answer.status, answer.code) == (404, "NOT_FOUND")
+
+
+async def test_no_more_endpoints_than_there_may_be(api: Served) -> None:
+    for _ in range(MOST):
+        await added(api)
+    answer = await api.post("/api/webhooks/endpoints", {"url": HOOK})
+    assert (answer.status, answer.code) == (422, "LIMIT_REACHED")
+
+
+async def test_a_test_reaches_every_endpoint_or_those_at_the_address(api: Served) -> None:
+    one, two = await added(api), await added(api, url=OTHER)
+    off = await added(api)
+    await api.ask("PATCH", f"/api/webhooks/endpoints/{off['id']}", {"enabled": False})
+    everyone = (await api.post("/api/webhooks/test")).json["deliveries"]
+    assert [row["endpointId"] for row in everyone] == [one["id"], two["id"]]
+    (row,) = (await api.post("/api/webhooks/test", {"url": OTHER})).json["deliveries"]
+    assert row["endpointId"] == two["id"]
+    (row,) = (await api.post("/api/webhooks/test", {"url": "https://third.example/"})).json["deliveries"]
+    assert "endpointId" not in row
+
+
+async def test_an_event_without_a_receiver_rings_for_those_who_are_registered(api: Served) -> None:
+    record = await api.created("a")
+    before = api.bell.drains
+    await api.becomes(record, given.ready())
+    assert api.bell.drains == before + 1

@@ -17,7 +17,10 @@ COMMANDS = [
     *("products", "regions", "templates", "costs"),
 ]
 
-GROUPED = [f"webhooks {name}" for name in ("list", "replay", "test", "listen")]
+GROUPED = [
+    f"webhooks {name}"
+    for name in ["list", "replay", "test", "listen", "endpoints", "add", "rotate", "switch", "remove"]
+]
 
 
 async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:

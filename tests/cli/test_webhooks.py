@@ -14,7 +14,7 @@ import pytest
 from novita_gpu.webhooks.message import body_of, signed
 from tests.cli.process import ask, begin, type_in
 from tests.cli.test_market import rows
-from tests.client.bodies import DELIVERIES, DELIVERY, REPLAYED, TESTED
+from tests.client.bodies import DELIVERIES, DELIVERY, ENDPOINT, ENDPOINT_SECRET, ENDPOINTS, REPLAYED, TESTED
 from tests.client.plane import Said, serving
 from tests.webhooks.outbox import an_event
 from tests.webhooks.receiver import OLD_SECRET, SECRET
@@ -69,6 +69,36 @@ async def test_a_test_is_sent(tmp_path: Path) -> None:
     assert told.out == "Sent to hook.example:8443.\n"
     assert as_json.json == TESTED
     assert [seen.body for seen in plane.seen] == [{"url": "https://hook.example/"}, {}]
+
+
+async def test_receivers_are_registered_shown_and_removed(tmp_path: Path) -> None:
+    async with serving() as plane:
+        plane.tell("GET /api/webhooks/endpoints", Said(body=ENDPOINTS), Said(body={"endpoints": []}))
+        plane.tell("POST /api/webhooks/endpoints", Said(201, ENDPOINT_SECRET))
+        plane.tell("POST /api/webhooks/endpoints/whe_1/rotate", Said(200, ENDPOINT_SECRET))
+        plane.tell("PATCH /api/webhooks/endpoints/whe_1", Said(200, ENDPOINT))
+        plane.tell("DELETE /api/webhooks/endpoints/whe_1", Said(200, ENDPOINT))
+        told = [
+            await ask(tmp_path, plane.url, "webhooks", *words.split())
+            for words in (
+                "endpoints",
+                "endpoints",
+                "add https://hook.example/ --type instance.ready",
+                "rotate whe_1",
+                "switch whe_1 --off",
+                "remove whe_1",
+            )
+        ]
+    listed, none, added, rotated, off, removed = [rows(each.out) for each in told]
+    assert listed[1] == "whe_1 https://hook.example/[red] instance.ready off: nothing but failures for 5 days"
+    assert none == ["None is registered. `novita-gpu webhooks add URL` registers one."]
+    assert f"secret {SECRET}" in added
+    assert rotated[-1] == "the one before signs too until 2026-02-01 12:00"
+    assert (off, removed) == (["whe_1 is off."], ["whe_1 is removed."])
+    assert [seen.body for seen in plane.seen if seen.body] == [
+        {"url": "https://hook.example/", "types": ["instance.ready"]},
+        {"enabled": False},
+    ]
 
 
 class Listening:

@@ -362,3 +362,16 @@ DELIVERED = {
 DELIVERIES = {"deliveries": [DELIVERY, DELIVERED], "nextCursor": "41"}
 REPLAYED = {"count": 3, "message": "3 will be sent again."}
 TESTED = {"eventId": "evt_1", "sequence": 12, "deliveries": [DELIVERY], "message": "Sent to hook.example:8443."}
+ENDPOINT = {
+    "id": "whe_1",
+    "url": "https://hook.example/[red]",
+    "types": ["instance.ready"],
+    "enabled": False,
+    "offReason": "nothing but failures for 5 days",
+    "failingSince": "2026-01-26T12:00:00.000Z",
+    "secretBeforeUntil": "2026-02-01T12:00:00.000Z",
+    "createdAt": "2026-01-01T12:00:00.000Z",
+    "updatedAt": "2026-01-31T12:00:00.000Z",
+}
+ENDPOINTS = {"endpoints": [ENDPOINT]}
+ENDPOINT_SECRET = {**ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -21,6 +21,9 @@ from tests.client.bodies import (
     DELIVERIES,
     DELIVERY,
     DISCARDED,
+    ENDPOINT,
+    ENDPOINT_SECRET,
+    ENDPOINTS,
     EXPLAINED,
     FAILED_MIGRATIONS,
     FAULT,
@@ -92,6 +95,9 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (sent.DeliveryList, webhooks.DeliveryList),
     (sent.ReplayedView, webhooks.Replayed),
     (sent.WebhookTested, webhooks.Tested),
+    (sent.WebhookEndpoint, webhooks.WebhookEndpoint),
+    (sent.WebhookEndpointSecret, webhooks.WebhookEndpointSecret),
+    (sent.WebhookEndpointList, webhooks.WebhookEndpointList),
 ]
 
 
@@ -128,6 +134,11 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.replay("msg_1"), "POST /api/webhooks/deliveries/msg_1/replay", DELIVERY, {}),
     (lambda c: c.replay_range(BEFORE, NOON), "POST /api/webhooks/deliveries/replay", REPLAYED, {}),
     (lambda c: c.test_webhook(), "POST /api/webhooks/test", TESTED, {}),
+    (lambda c: c.endpoints(), "GET /api/webhooks/endpoints", ENDPOINTS, {}),
+    (lambda c: c.add_endpoint("https://hook.example/"), "POST /api/webhooks/endpoints", ENDPOINT_SECRET, {}),
+    (lambda c: c.update_endpoint("whe_1", enabled=True), "PATCH /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
+    (lambda c: c.remove_endpoint("whe_1"), "DELETE /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
+    (lambda c: c.rotate_endpoint("whe_1"), "POST /api/webhooks/endpoints/whe_1/rotate", ENDPOINT_SECRET, {}),
     (
         lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
         "GET /api/costs",
@@ -323,3 +334,22 @@ async def test_deliveries_tell_each_try_and_a_range_is_asked_for_in_utc() -> Non
         {"url": "https://hook.example/"},
     ]
     assert all(seen.headers["idempotency-key"] for seen in plane.seen[1:])
+
+
+async def test_an_endpoint_is_asked_for_as_it_is_and_its_secret_does_not_print() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("POST /api/webhooks/endpoints", Said(201, ENDPOINT_SECRET))
+        plane.tell("PATCH /api/webhooks/endpoints/whe_1", Said(200, ENDPOINT))
+        made = await client.add_endpoint("https://hook.example/", types=("instance.ready",))
+        changed = await client.update_endpoint("whe_1", types=[], url="https://other.example/")
+    assert [seen.body for seen in plane.seen] == [
+        {"url": "https://hook.example/", "types": ["instance.ready"]},
+        {"types": [], "url": "https://other.example/"},
+    ]
+    assert made.secret.startswith("whsec_")
+    assert made.secret not in repr(made)
+    assert (changed.enabled, changed.failing_since, changed.types) == (
+        False,
+        NOON - timedelta(days=5),
+        ("instance.ready",),
+    )

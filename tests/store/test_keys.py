@@ -11,7 +11,19 @@ from novita_gpu.store import Store, open_store
 from novita_gpu.store.base import Answer, Claim
 from novita_gpu.store.feed import INCARNATION
 from novita_gpu.store.keys import LIFETIMES, Keys
-from tests.store.samples import NOON, after, closing, creation, machine, mark, new_delivery, new_event, new_record, row
+from tests.store.samples import (
+    NOON,
+    after,
+    closing,
+    creation,
+    machine,
+    mark,
+    new_delivery,
+    new_endpoint,
+    new_event,
+    new_record,
+    row,
+)
 from tests.valkey import forget, new_prefix
 
 MINUTE = timedelta(minutes=1)
@@ -38,6 +50,7 @@ async def fill(store: Store) -> None:
     await store.events.append(new_event())
     (delivery,) = await store.deliveries.first_of({"receiver.example": 1}, NOON)
     await store.deliveries.save(delivery, rest=after(5))
+    await store.endpoints.add(new_endpoint())
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -104,7 +117,7 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
         ),
         *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
-        *(keys.receivers(), keys.rests()),
+        *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),
         *(
             keys.empties(),
             keys.empty_times(),

@@ -11,6 +11,8 @@ from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import InstanceId, Status
 from novita_gpu.store.base import Delivery, Stale, Unavailable
 from novita_gpu.webhooks import Sender
+from novita_gpu.webhooks.receivers import Receiver
+from novita_gpu.webhooks.schedule import Reply
 
 STARTED_AT = datetime.now(UTC).replace(microsecond=0)
 INSTANCE = InstanceId("ins_00000000000000000000000001")
@@ -99,6 +101,18 @@ def an_event(number: int) -> Event:
 def a_delivery(**fields: object) -> Delivery:
     made = Delivery(id="msg_1", event_id="evt_1", url="http://receiver.test/", due=STARTED_AT, created_at=STARTED_AT)
     return replace(made, **fields)
+
+
+class Plainly:
+    """Receivers that are no registered endpoints, all with the same secrets."""
+
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = secrets
+
+    async def of(self, delivery: Delivery) -> Receiver:
+        return Receiver(secrets=self._secrets)
+
+    async def heard(self, receiver: Receiver, reply: Reply) -> None: ...
 
 
 async def drained(sender: Sender, now: datetime) -> datetime | None:

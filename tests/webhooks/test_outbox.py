@@ -12,7 +12,7 @@ from novita_gpu.store.base import Delivery
 from novita_gpu.webhooks import Sender
 from novita_gpu.webhooks.schedule import SCHEDULE
 from novita_gpu.webhooks.sender import LEASE, PER_HOST
-from tests.webhooks.outbox import STARTED_AT, Clock, an_event, drained
+from tests.webhooks.outbox import STARTED_AT, Clock, Plainly, an_event, drained
 from tests.webhooks.receiver import SECRET, Receiver, listening
 
 BACKLOG = 600
@@ -22,7 +22,7 @@ def sender_of(store: Store, clock: Clock, jitter: float = 0.0) -> Sender:
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
-        lambda _: (SECRET,),
+        Plainly(SECRET),
         lambda: guarded_session(Networks.parse("127.0.0.0/8")),
         clock,
         lambda: jitter,

@@ -20,7 +20,7 @@ from novita_gpu.webhooks.message import body_of
 from novita_gpu.webhooks.post import KEPT_BYTES, redacted
 from novita_gpu.webhooks.schedule import SCHEDULE
 from novita_gpu.webhooks.sender import LEASE, PATIENCE, PER_HOST
-from tests.webhooks.outbox import STARTED_AT, Clock, Outbox, an_event, drained
+from tests.webhooks.outbox import STARTED_AT, Clock, Outbox, Plainly, an_event, drained
 from tests.webhooks.receiver import OLD_SECRET, SECRET, Receiver, listening
 
 LOOPBACK = Networks.parse("127.0.0.0/8")
@@ -36,7 +36,7 @@ async def sending(
     sender = Sender(
         outbox,
         outbox.event_of,
-        lambda _: (SECRET, OLD_SECRET),
+        Plainly(SECRET, OLD_SECRET),
         session,
         clock,
         lambda: 0.0,

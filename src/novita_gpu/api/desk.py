@@ -28,6 +28,7 @@ from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
 from novita_gpu.store import Store
 from novita_gpu.webhooks.outbox import Outbox
+from novita_gpu.webhooks.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Parts:
     recoveries: Recoveries
     costs: Costs
     outbox: Outbox
+    registry: Registry
     store: Store
     cloud: Cloud
     keyring: Keyring

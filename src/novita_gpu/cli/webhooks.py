@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="See what was sent to receivers, send it again, try it out.", rich_markup_mode=None)
     _sent(group)
     _trying(group)
+    _registered(group)
     app.add_typer(group, name="webhooks")
 
 
@@ -106,3 +107,58 @@ def _trying(group: typer.Typer) -> None:
         ask.give(answer, lambda: Text(answer.message))
 
     listen.register(group)
+
+
+Endpoint = Annotated[str, typer.Argument(help="Its id.")]
+
+
+def _registered(group: typer.Typer) -> None:
+    @asks(group, "endpoints")
+    async def _endpoints(ask: Ask) -> None:
+        """List registered receivers."""
+        from novita_gpu.cli import deliveries
+
+        answer = await ask.client.endpoints()
+        ask.give(answer, lambda: deliveries.endpoints(answer))
+
+    @asks(group, "add")
+    async def _add(
+        ask: Ask,
+        receiver: Annotated[str, typer.Argument(metavar="URL", help="Its address.")],
+        type: Annotated[  # noqa: A002 — as the API names it
+            list[str] | None, typer.Option("--type", help="Only events of this type; may be repeated.")
+        ] = None,
+    ) -> None:
+        """Register a receiver, and show its secret this once."""
+        from novita_gpu.cli import deliveries
+
+        answer = await ask.client.add_endpoint(receiver, types=type or ())
+        ask.give(answer, lambda: deliveries.secret(answer))
+
+    @asks(group, "rotate")
+    async def _rotate(ask: Ask, endpoint: Endpoint) -> None:
+        """Give a registered receiver a new secret, and show it this once.
+
+        The one before signs too for a day."""
+        from novita_gpu.cli import deliveries
+
+        answer = await ask.client.rotate_endpoint(endpoint)
+        ask.give(answer, lambda: deliveries.secret(answer))
+
+    @asks(group, "switch")
+    async def _switch(
+        ask: Ask, endpoint: Endpoint, on: Annotated[bool, typer.Option("--on/--off", help="Which of the two.")]
+    ) -> None:
+        """Switch a registered receiver on or off."""
+        from rich.text import Text
+
+        answer = await ask.client.update_endpoint(endpoint, enabled=on)
+        ask.give(answer, lambda: Text(f"{answer.id} is {'on' if answer.enabled else 'off'}."))
+
+    @asks(group, "remove")
+    async def _remove(ask: Ask, endpoint: Endpoint) -> None:
+        """Remove a registered receiver."""
+        from rich.text import Text
+
+        answer = await ask.client.remove_endpoint(endpoint)
+        ask.give(answer, lambda: Text(f"{answer.id} is removed."))

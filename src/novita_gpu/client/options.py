@@ -118,6 +118,14 @@ class DeliveryFilters(WhichDeliveries, total=False):
     cursor: str
 
 
+class EndpointChanges(TypedDict, total=False):
+    """`types` empty: every event that is delivered."""
+
+    url: str
+    types: Sequence[str]
+    enabled: bool
+
+
 class SyncOptions(TypedDict, total=False):
     """`adopt` holds ids of the cloud."""
 

@@ -48,3 +48,30 @@ class Tested(Answer, frozen=True, kw_only=True):
     sequence: int = 0
     deliveries: tuple[Delivery, ...] = ()
     message: str = ""
+
+
+class WebhookEndpoint(Answer, frozen=True, kw_only=True):
+    """A registered receiver. `types` empty: it takes every event that is delivered."""
+
+    id: str = ""
+    url: str = ""
+    types: tuple[str, ...] = ()
+    enabled: bool = False
+    off_reason: str | None = None
+    failing_since: datetime | None = None
+    secret_before_until: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class WebhookEndpointSecret(WebhookEndpoint, frozen=True, kw_only=True):
+    """With its secret, which is told this once."""
+
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"WebhookEndpointSecret(id={self.id!r}, secret='***')"
+
+
+class WebhookEndpointList(Answer, frozen=True, kw_only=True):
+    endpoints: tuple[WebhookEndpoint, ...] = ()

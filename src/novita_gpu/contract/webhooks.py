@@ -1,13 +1,15 @@
 """Webhooks: what was sent to whom and what came of it, sending again, and tests."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from novita_gpu.contract.check import Request
-from novita_gpu.contract.fields import Moment, Time, Url
+from novita_gpu.contract.fields import Moment, Time, Url, distinct
 from novita_gpu.contract.requests import Cursor, PageSize, Ref
 from novita_gpu.contract.views import View
+from novita_gpu.domain.endpoint import FANNED
 from novita_gpu.domain.events import EventType
 
 State = Literal["pending", "delivered", "exhausted"]
@@ -18,6 +20,22 @@ Host = Annotated[
         description="Host of the receiver, with its port where the address names one.",
         examples=["example.com"],
         extra={"expected": "a host, with its port where the address names one"},
+    ),
+]
+
+
+def _delivered(types: Sequence[object]) -> str | None:
+    unknown = [each for each in types if isinstance(each, str) and each not in FANNED]
+    return f"are not delivered: {', '.join(unknown)}" if unknown else distinct()(types)
+
+
+Types = Annotated[
+    tuple[EventType, ...],
+    Meta(
+        max_length=len(FANNED),
+        description="Of the events that are delivered; none given: all of them.",
+        examples=[["instance.ready", "instance.failed"]],
+        extra={"rule": _delivered},
     ),
 ]
 
@@ -44,6 +62,50 @@ class ReplayRange(Request, frozen=True, kw_only=True):
 
 class WebhookTest(Request, frozen=True, kw_only=True):
     url: Annotated[Url, Meta(description="WEBHOOK_URL and every registered endpoint, when left out.")] | None = None
+
+
+class AddEndpoint(Request, frozen=True, kw_only=True):
+    """A receiver of every event from now on that passes its filter."""
+
+    url: Url
+    types: Types = ()
+
+
+class PatchEndpoint(Request, frozen=True, kw_only=True):
+    """What of an endpoint changes; what is left out stays. What happens while it is switched off is not sent later."""
+
+    url: Url | None = None
+    types: Types | None = None
+    enabled: bool | None = None
+
+
+class WebhookEndpoint(View, frozen=True, kw_only=True):
+    """A registered receiver. It is switched off by hand, or after 5 days of nothing but failures."""
+
+    id: str
+    url: str
+    types: Types
+    enabled: bool
+    off_reason: str | None = None
+    failing_since: Annotated[Time, Meta(description="Nothing has succeeded since then.")] | None = None
+    secret_before_until: Annotated[Time, Meta(description="Until then the secret before signs too.")] | None = None
+    created_at: Time
+    updated_at: Time
+
+
+class WebhookEndpointSecret(WebhookEndpoint, frozen=True, kw_only=True):
+    """With its secret, which is told this once."""
+
+    secret: Annotated[str, Meta(examples=["whsec_…"])]
+
+    def __repr__(self) -> str:
+        return f"WebhookEndpointSecret(id={self.id!r}, secret='***')"
+
+
+class WebhookEndpointList(View, frozen=True, kw_only=True):
+    """The oldest first."""
+
+    endpoints: tuple[WebhookEndpoint, ...]
 
 
 class AttemptView(View, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class Journal:
     async def write(self, change: Change) -> Record:
         """Commit, and ring for what is to be delivered. Raises as `Records.commit` does."""
         record = await self._records.commit(change)
-        if change.deliveries:
+        if _is_told(change):
             await self._bell.outbox()
         return record
 
@@ -48,20 +48,20 @@ class Journal:
 
         A pass is due at once to see what follows from it.
         """
-        deliveries = False
+        is_told = False
 
         def change_of(record: Record) -> Change | None:
-            nonlocal deliveries
+            nonlocal is_told
             learned = learn(record)
             if learned.record == record and not learned.notes:
                 return None
             due = replace(learned, record=replace(learned.record, due=at))
             change = self.change(record, due, cause, at)
-            deliveries = bool(change.deliveries)
+            is_told = _is_told(change)
             return change
 
         record = await self._records.update(instance, change_of)
-        if deliveries:
+        if is_told:
             await self._bell.outbox()
         return record
 
@@ -143,3 +143,8 @@ class Journal:
             previous_status=status(before),
         )
         return replace(change, events=(*change.events, told))
+
+
+def _is_told(change: Change) -> bool:
+    """To a receiver that the change addresses, or to those who are registered for such events."""
+    return any(event.type in DELIVERED for event in change.events)

@@ -10,6 +10,7 @@ StoreError
     ├── InUse       a heartbeat came after the one that the stop had weighed
     ├── OverLimit   the operator's limits have no room for what it may come to bill
     ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
+    ├── Full        there are as many endpoints as there may be
     └── ClaimLost   the idempotency mark is no longer ours
 """
 
@@ -63,6 +64,9 @@ class OverLimit(Lost):
 
 
 class NotRunning(Lost): ...
+
+
+class Full(Lost): ...
 
 
 class ClaimLost(Lost): ...

@@ -56,6 +56,8 @@ LIFETIMES = {
     "rests": Lifetime(ttl=RESTS_AT_MOST, from_start=True, why="each rest carries its own end"),
     "deliveries": Lifetime(why="an index; `Deliveries.trim` removes what has expired"),
     "delivery-number": Lifetime(why="numbers of deliveries are never given twice"),
+    "endpoints": Lifetime(why="the list of registered endpoints"),
+    "endpoint": Lifetime(why="removed on request"),
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
@@ -175,6 +177,14 @@ class Keys(Value, frozen=True):
     def delivery_number(self) -> str:
         """The number of the last delivery."""
         return self._of("delivery-number")
+
+    def endpoints(self) -> str:
+        """Set of the ids of registered endpoints."""
+        return self._of("endpoints")
+
+    def endpoint(self, endpoint_id: str) -> str:
+        """Hash: the document, secrets with it, and beside it revision and the sequence up to which it has all."""
+        return self._of("endpoint", endpoint_id)
 
     def claim(self, key: str) -> str:
         """Hash: the mark on one Idempotency-Key, later its answer. Hashed: the caller chooses `key`."""

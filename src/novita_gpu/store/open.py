@@ -9,6 +9,7 @@ from typing import Self
 
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.deliveries import Deliveries
+from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import Feed
@@ -29,6 +30,7 @@ class Store:
     records: Records
     events: Events
     deliveries: Deliveries
+    endpoints: Endpoints
     claims: Claims
     facts: Facts
     looks: Looks
@@ -87,6 +89,7 @@ def open_store(
         records=records,
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys, finished_for=finished_for),
+        endpoints=Endpoints(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

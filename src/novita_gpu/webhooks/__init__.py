@@ -5,7 +5,10 @@ means that it is sent again, with the same `webhook-id`: receivers see it at lea
 Retries of webhooks are here and nowhere else.
 """
 
+from novita_gpu.webhooks.fan import Fan
 from novita_gpu.webhooks.outbox import Outbox
+from novita_gpu.webhooks.receivers import Receivers
+from novita_gpu.webhooks.registry import Registry
 from novita_gpu.webhooks.sender import Sender
 
-__all__ = ["Outbox", "Sender"]
+__all__ = ["Fan", "Outbox", "Receivers", "Registry", "Sender"]

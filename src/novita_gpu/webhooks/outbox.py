@@ -89,11 +89,9 @@ class Outbox:
         return count
 
     async def test(self, url: str | None, cause: Cause) -> tuple[Event, list[Delivery]]:
-        """A test event in the log and on its way to this address, else to the configured receiver."""
-        receiver = url or self._default_receiver
-        if receiver is None:
-            raise Invalid(Fault(field="url", message="is required, as WEBHOOK_URL is not set"))
-        await self._check(receiver)
+        """A test event in the log and on its way: to this address, signed as what is registered there is, else to the
+        configured receiver and every endpoint.
+        """
         event = Event(
             id=self._new_id("evt"),
             type=EventType.WEBHOOK_TEST,
@@ -102,7 +100,15 @@ class Outbox:
             reason=f"A test that {cause.actor} asked for",
             correlation=cause.correlation,
         )
-        return await self._told(event, [addressed(event, receiver)])
+        endpoints = [each for each in await self._store.endpoints.all() if each.enabled and url in (None, each.url)]
+        plain = [receiver for receiver in (url or self._default_receiver,) if receiver and not (url and endpoints)]
+        for receiver in plain:
+            await self._check(receiver)
+        deliveries = [addressed(event, receiver) for receiver in plain]
+        deliveries += [addressed(event, each.url, each.id) for each in endpoints]
+        if not deliveries:
+            raise Invalid(Fault(field="url", message="is required: no WEBHOOK_URL is set and no endpoint registered"))
+        return await self._told(event, deliveries)
 
     async def _told(self, event: Event, deliveries: Sequence[Delivery]) -> tuple[Event, list[Delivery]]:
         told = await self._store.events.append(event, deliveries)

@@ -14,6 +14,7 @@ from novita_gpu.domain.events import Event
 from novita_gpu.store.base import Delivery, Stale, StoreError
 from novita_gpu.webhooks.message import body_of, headers_of, signed
 from novita_gpu.webhooks.post import ANSWER_DEADLINE, post
+from novita_gpu.webhooks.receivers import Receiver
 from novita_gpu.webhooks.schedule import Reply, next_try, rest_of
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -37,6 +38,14 @@ class Deliveries(Protocol):
     async def next_due_at(self) -> datetime | None: ...
 
 
+class Receivers(Protocol):
+    """Who is at the other end. `heard` is told of every sending that was saved."""
+
+    async def of(self, delivery: Delivery) -> Receiver: ...
+
+    async def heard(self, receiver: Receiver, reply: Reply) -> None: ...
+
+
 class Sender:
     """Sends what is due. One object per process; several may drain one outbox: who moves a due time on, sends.
 
@@ -49,7 +58,7 @@ class Sender:
         self,
         deliveries: Deliveries,
         event_of: Callable[[Delivery], Awaitable[Event | None]],
-        secrets: Callable[[Delivery], Sequence[str]],
+        receivers: Receivers,
         session: Callable[[], aiohttp.ClientSession],
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
@@ -58,7 +67,7 @@ class Sender:
     ) -> None:
         self._deliveries = deliveries
         self._event_of = event_of
-        self._secrets = secrets
+        self._receivers = receivers
         self._make_session = session
         self._session: aiohttp.ClientSession | None = None
         self._clock = clock
@@ -138,17 +147,18 @@ class Sender:
             _log.warning("outbox_not_read", error=str(error))
 
     async def _send_and_save(self, delivery: Delivery) -> None:
-        reply = await self._send(delivery)
+        event, receiver = await asyncio.gather(self._event_of(delivery), self._receivers.of(delivery))
+        reply = await self._send(delivery, event, receiver)
         now = self._clock()
         await self._deliveries.save(next_try(delivery, reply, now, self._jitter()), rest_of(reply, now))
+        await self._receivers.heard(receiver, reply)
 
-    async def _send(self, delivery: Delivery) -> Reply:
+    async def _send(self, delivery: Delivery, event: Event | None, receiver: Receiver) -> Reply:
         began, started = self._clock(), asyncio.get_running_loop().time()
-        event = await self._event_of(delivery)
-        if event is None:
-            return Reply(at=began, error="its event is no longer kept", final=True)
+        if event is None or receiver.gone:
+            return Reply(at=began, error=receiver.gone or "its event is no longer kept", final=True)
         body = body_of(event)
-        headers = headers_of(event) | signed(delivery.id, body, self._secrets(delivery), began)
+        headers = headers_of(event) | signed(delivery.id, body, receiver.secrets, began)
         self._session = self._session or self._make_session()
         reply = await post(self._session, delivery.url, body, headers, began=began, within=self._deadline)
         return replace(reply, duration_ms=round((asyncio.get_running_loop().time() - started) * 1000))

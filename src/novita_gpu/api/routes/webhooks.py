@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, get, post
+from litestar import Request, delete, get, patch, post
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.api.desk import Desk, desk_of
@@ -12,12 +12,17 @@ from novita_gpu.api.problems import Answered
 from novita_gpu.api.reading import asked, given
 from novita_gpu.contract import encode, time_text
 from novita_gpu.contract.webhooks import (
+    AddEndpoint,
     AttemptView,
     DeliveriesQuery,
     DeliveryList,
     DeliveryView,
+    PatchEndpoint,
     ReplayedView,
     ReplayRange,
+    WebhookEndpoint,
+    WebhookEndpointList,
+    WebhookEndpointSecret,
     WebhookTest,
     WebhookTested,
 )
@@ -62,7 +67,7 @@ async def deliveries(request: Asked) -> ASGIResponse:
 )
 async def replay(request: Asked) -> ASGIResponse:
     async def act(_: Caller) -> Answered:
-        delivery = await desk_of(request).parts.outbox.replay(str(request.path_params["id"]))
+        delivery = await desk_of(request).parts.outbox.replay(_id(request))
         return plain(_view(delivery), 202)
 
     return await once(request, act)
@@ -120,6 +125,102 @@ async def test(request: Asked) -> ASGIResponse:
     return await once(request, act)
 
 
+@get(
+    "/api/webhooks/endpoints",
+    operation=Operation(
+        id="listEndpoints",
+        summary="Registered receivers, without their secrets",
+        tag=TAG,
+        scope=Scope.ADMIN,
+        answers={200: WebhookEndpointList},
+    ),
+)
+async def endpoints(request: Asked) -> ASGIResponse:
+    return ASGIResponse(body=encode(await desk_of(request).parts.registry.list()))
+
+
+@post(
+    "/api/webhooks/endpoints",
+    operation=Operation(
+        id="addEndpoint",
+        summary="Register a receiver; its secret is answered this once",
+        tag=TAG,
+        scope=Scope.ADMIN,
+        body=AddEndpoint,
+        body_required=True,
+        examples={
+            "everything": {"url": "https://example.com/hook"},
+            "some": {"url": "https://example.com/hook", "types": ["instance.ready", "instance.failed"]},
+        },
+        answers={201: WebhookEndpointSecret},
+        problems=("WEBHOOK_URL_REFUSED", "LIMIT_REACHED"),
+    ),
+)
+async def add(request: Asked) -> ASGIResponse:
+    async def act(_: Caller) -> Answered:
+        body = await given(request, AddEndpoint)
+        return plain(await desk_of(request).parts.registry.add(body), 201)
+
+    return await once(request, act)
+
+
+@patch(
+    "/api/webhooks/endpoints/{id:str}",
+    operation=Operation(
+        id="changeEndpoint",
+        summary="Change its address or filter; switch it off or on",
+        tag=TAG,
+        scope=Scope.ADMIN,
+        body=PatchEndpoint,
+        examples={"off": {"enabled": False}},
+        answers={200: WebhookEndpoint},
+        problems=("NOT_FOUND", "WEBHOOK_URL_REFUSED"),
+    ),
+)
+async def change(request: Asked) -> ASGIResponse:
+    body = await given(request, PatchEndpoint)
+    return ASGIResponse(body=encode(await desk_of(request).parts.registry.change(_id(request), body)))
+
+
+@delete(
+    "/api/webhooks/endpoints/{id:str}",
+    status_code=200,
+    operation=Operation(
+        id="removeEndpoint",
+        summary="Remove it; nothing more is sent to it",
+        tag=TAG,
+        scope=Scope.ADMIN,
+        answers={200: WebhookEndpoint},
+        problems=("NOT_FOUND",),
+    ),
+)
+async def remove(request: Asked) -> ASGIResponse:
+    return ASGIResponse(body=encode(await desk_of(request).parts.registry.remove(_id(request))))
+
+
+@post(
+    "/api/webhooks/endpoints/{id:str}/rotate",
+    status_code=200,
+    operation=Operation(
+        id="rotateEndpoint",
+        summary="Give it a new secret, answered this once; the one before signs too for 24 h",
+        tag=TAG,
+        scope=Scope.ADMIN,
+        answers={200: WebhookEndpointSecret},
+        problems=("NOT_FOUND", "VALIDATION_ERROR"),
+    ),
+)
+async def rotate(request: Asked) -> ASGIResponse:
+    async def act(_: Caller) -> Answered:
+        return plain(await desk_of(request).parts.registry.rotate(_id(request)))
+
+    return await once(request, act)
+
+
+def _id(request: Asked) -> str:
+    return str(request.path_params["id"])
+
+
 async def _wanted(desk: Desk, query: DeliveriesQuery | ReplayRange) -> Wanted:
     return Wanted(
         states=frozenset(query.status),
@@ -155,4 +256,4 @@ def _view(delivery: Delivery) -> DeliveryView:
     )
 
 
-ROUTES = (deliveries, replay, replay_range, test)
+ROUTES = (deliveries, replay, replay_range, test, endpoints, add, change, remove, rotate)
