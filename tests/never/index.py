@@ -164,7 +164,13 @@ INDEX: dict[str, tuple[str, ...]] = {
     "T9": (
         f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
         "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
+        "store/test_endpoints.py::test_t9_of_many_who_bring_the_same_stretch_of_the_log_one_does",
         PROVE,
+    ),
+    "T10": (
+        "webhooks/test_crash.py::test_t10_whatever_await_is_cut_or_badly_answered_all_is_told_in_the_end",
+        "webhooks/test_sender.py::test_t10_a_crash_between_send_and_save_sends_it_again_with_the_same_id",
+        "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
     ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
@@ -188,6 +194,8 @@ INDEX: dict[str, tuple[str, ...]] = {
         "control/test_inventory.py::test_templates_show_no_secret",
         f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
         "cloud/test_secrets.py::test_no_error_shows_the_key",
+        "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
+        "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
     ),
     "S10": ("domain/test_values.py::test_ids_sort_by_time_and_differ_by_chance",),
