@@ -171,6 +171,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_crash.py::test_t10_whatever_await_is_cut_or_badly_answered_all_is_told_in_the_end",
         "webhooks/test_sender.py::test_t10_a_crash_between_send_and_save_sends_it_again_with_the_same_id",
         "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
+        "webhooks/test_latency.py::test_t10_a_dead_and_a_slow_receiver_delay_no_other",
     ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
