@@ -3,6 +3,7 @@
 from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,7 +52,15 @@ def _plainly(message: str) -> str:
     return plain.partition(", unable to parse")[0]
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        ip_network(entry)
+    return value
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Networks = Annotated[Listed, AfterValidator(_networks)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], NoDecode, BeforeValidator(_listed)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Root = Annotated[str, AfterValidator(_web_root)]
 
@@ -92,7 +101,9 @@ class Settings(BaseSettings):
     webhook_secret_before: WebhookSecret | None = Field(
         None, description="Signs too, while receivers change over to WEBHOOK_SECRET."
     )
-    webhook_allow_private: Listed = Field((), description="Networks of your own that receivers may be in.")
+    webhook_allow_private: Networks = Field((), description="Networks of your own that receivers may be in.")
+
+    webhook_ports: Ports = Field((80, 443), min_length=1, description="Ports that receivers outside of these may have.")
 
     default_regions: Listed = Field(
         ("AS-SGP-02", "CN-HK-01", "AS-IN-01"), min_length=1, description="Regions in order of preference."

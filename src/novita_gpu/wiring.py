@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from aiohttp import ClientSession
 from litestar import Litestar
 
 from novita_gpu.api.app import build_app
@@ -177,7 +178,7 @@ async def _built(
         monotonic=time.monotonic,
         mutation_timeout=mutation_timeout,
     )
-    private = Networks.parse(",".join(settings.webhook_allow_private))
+    private, ports = Networks.parse(",".join(settings.webhook_allow_private)), frozenset(settings.webhook_ports)
     prober = NetworkProber(Networks.parse(LOOPBACK) if _is_loopback(settings.novita_api_base_url) else Networks())
     stack.push_async_callback(prober.close)
     listening = Listening(store, utc_now)
@@ -221,7 +222,7 @@ async def _built(
         look_soon=settings.moving,
         now=utc_now,
     )
-    sender = await _sender(settings, store, private)
+    sender = await _sender(settings, store, lambda: guarded_session(private, ports=ports))
     stack.push_async_callback(sender.aclose)
 
     fan = Fan(store)
@@ -264,7 +265,7 @@ async def _built(
         limits=limits,
         now=utc_now,
         new_id=new_id,
-        check_receiver=lambda receiver: check_url(receiver, private),
+        check_receiver=lambda receiver: check_url(receiver, private, ports),
         look_soon=settings.moving,
     )
     costs = Costs(store.view, catalogue, limits, utc_now)
@@ -280,7 +281,7 @@ async def _built(
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
 
     async def check(receiver: str) -> None:
-        await check_resolved(receiver, private)
+        await check_resolved(receiver, private, ports)
 
     async def look() -> None:
         await work.look(utc_now())
@@ -334,14 +335,14 @@ async def _built(
     )
 
 
-async def _sender(settings: Settings, store: Store, private: Networks) -> Sender:
+async def _sender(settings: Settings, store: Store, session: Callable[[], ClientSession]) -> Sender:
     default = await _webhook_secret(settings, store)
     before = settings.webhook_secret_before
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
         Receivers(store.endpoints, (default, before.get_secret_value()) if before else (default,), utc_now, new_id),
-        lambda: guarded_session(private),
+        session,
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
     )

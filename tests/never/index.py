@@ -190,6 +190,13 @@ INDEX: dict[str, tuple[str, ...]] = {
         "api/test_guard.py::test_s1_each_route_needs_the_scope_of_the_table",
         "api/test_logs.py::test_s1_a_request_is_logged_by_its_route_without_its_key",
     ),
+    "S2": (
+        "egress/test_spellings.py::test_s2_no_spelling_of_a_closed_address_passes",
+        "egress/test_session.py::test_the_connection_goes_to_the_address_that_was_judged",
+        "egress/test_session.py::test_a_redirect_is_an_answer_and_never_followed",
+        "webhooks/test_sender.py::test_s2_an_address_in_a_private_network_is_judged_at_each_send",
+        "api/test_webhooks.py::test_a_test_needs_a_receiver_and_s2_a_public_one",
+    ),
     "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
     "S6": (
         "control/test_inventory.py::test_templates_show_no_secret",
@@ -198,6 +205,10 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
         "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
+    ),
+    "S9": (
+        "webhooks/test_sender.py::test_only_the_beginning_of_a_long_answer_is_kept",
+        "webhooks/test_sender.py::test_no_answer_within_the_deadline_is_a_failed_try",
     ),
     "S10": ("domain/test_values.py::test_ids_sort_by_time_and_differ_by_chance",),
     "L1": (
