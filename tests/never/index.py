@@ -165,6 +165,10 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
         "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
         "store/test_endpoints.py::test_t9_of_many_who_bring_the_same_stretch_of_the_log_one_does",
+        "api/test_streams.py::test_a_reader_that_breaks_off_a_hundred_times_sees_each_event_once_and_in_order",
+        f"{PLANTED}::test_a_change_that_is_told_twice",
+        f"{PLANTED}::test_a_change_that_is_never_told",
+        f"{PLANTED}::test_a_pass_that_tells_though_nothing_changed",
         PROVE,
     ),
     "T10": (
