@@ -23,7 +23,8 @@ class Receiver(BaseHTTPRequestHandler):
         event = json.loads(body)
         data = event["data"]
         told = verdict(body, {name.lower(): value for name, value in self.headers.items()})
-        tell(f"{data['sequence']:>4}  {event['type']:<20}  {data['instance']['name']}  {told}".rstrip())
+        name = data.get("instance", {}).get("name", "")
+        tell(f"{data['sequence']:>4}  {event['type']:<20}  {name}  {told}".rstrip())
         self.send_response(204)
         self.end_headers()
 

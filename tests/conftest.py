@@ -20,6 +20,7 @@ SERVERS = ("valkey-server", "redis-server")
 ENDS_WITHIN_S = 5.0
 NEEDS = {
     "needs_redis_server": ("redis-server",),
+    "needs_node": ("node",),
     "needs_chromium": ("chromium", "chromium-browser", "google-chrome"),
 }
 

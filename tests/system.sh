@@ -1,7 +1,13 @@
 #!/bin/sh
 # Programs of the system that some tests need: redis-server and chromium. On Debian as root they are installed,
-# elsewhere it is said what is missing; where CI is set a missing one is an error.
+# elsewhere it is said what is missing; where CI is set a missing one is an error. Where there is node, the library with
+# which receivers verify webhooks comes from npm.
 set -eu
+
+if command -v npm > /dev/null && [ ! -e .tools/node/node_modules/standardwebhooks ]; then
+    npm install --no-audit --no-fund --silent --prefix .tools/node standardwebhooks@1 > /dev/null 2>&1 ||
+        echo "npm cannot install standardwebhooks: the test that needs it tries itself, or is skipped" >&2
+fi
 
 wanted=""
 command -v redis-server > /dev/null || wanted="$wanted redis-server"

@@ -177,7 +177,8 @@ async def _begun_away(fallback: Fallback, store: Store, work: Work, facts: dict[
 
 def _store(settings: Settings, url: str) -> Store:
     closed_for = timedelta(days=settings.deleted_retention_days)
-    return open_store(url, prefix=settings.redis_key_prefix, closed_for=closed_for)
+    finished_for = timedelta(days=settings.event_retention_days)
+    return open_store(url, prefix=settings.redis_key_prefix, closed_for=closed_for, finished_for=finished_for)
 
 
 def _work(settings: Settings, store: Store, url: str, pace: Pace) -> Work:

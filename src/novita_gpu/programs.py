@@ -1,6 +1,7 @@
 """What runs: the service, a worker, the demo, the simulated cloud, the doctor."""
 
 import asyncio
+import resource
 import secrets
 import shutil
 import signal
@@ -32,6 +33,10 @@ log = structlog.get_logger()
 
 # How long a start waits for its records: ten thousand take a second.
 KNOWN_WITHIN = timedelta(seconds=10)
+# Far above what a slow network needs; without an end each stuck reader would keep a file and its buffers.
+UNREAD = timedelta(minutes=2)
+# Open files for a thousand streams, the work engine's pool and receivers. Many systems begin with 1,024, or 256.
+ENOUGH_FILES = 4_096
 KEY_PAGE = "https://novita.ai/settings/key-management"
 
 
@@ -103,6 +108,7 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
     """API and worker (or the API alone) until told to stop. Raises `WrongSettings`."""
     _require_key(settings)
     observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
+    allow_files()
     async with opened(settings) as plane:
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
@@ -114,6 +120,7 @@ async def work(settings: Settings) -> None:
     """A worker without an API, until told to stop."""
     _require_key(settings)
     observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
+    allow_files()
     async with opened(settings) as plane, _background(plane, listener=False, worker=True):
         await _stopped()
 
@@ -124,6 +131,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
     The simulated cloud forgets when it ends, so each demo begins with an empty store; its key stays.
     """
     observe.configure(json=False, level="warning")
+    allow_files()
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(_demo_cloud(folder))
         await _emptied(folder / "store")
@@ -199,6 +207,8 @@ def _bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":  # inherited by what it accepts: who takes nothing for so long is cut off by the system
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD // timedelta(milliseconds=1))
     try:
         bound.bind((settings.host, settings.port))
     except OSError as fault:
@@ -290,7 +300,27 @@ def _say(text: str) -> None:
 
 async def diagnose(settings: Settings) -> list[Finding]:
     """Settings, key, cloud and store: what is wrong, and what to do."""
-    return [*_settings_found(settings), *await _cloud_found(settings), *await _store_found(settings)]
+    return [*_settings_found(settings), _files_found(), *await _cloud_found(settings), *await _store_found(settings)]
+
+
+def allow_files() -> int:
+    """As many open files as this process may have; how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = ENOUGH_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _files_found() -> Finding:
+    files = allow_files()
+    is_enough = files == resource.RLIM_INFINITY or files >= ENOUGH_FILES
+    return Finding(
+        name="files",
+        ok=is_enough,
+        what=f"{'any number of' if files == resource.RLIM_INFINITY else files} open files are allowed",
+        todo=None if is_enough else f"allow {ENOUGH_FILES}, or live streams are few: `ulimit -Hn {ENOUGH_FILES}`",
+    )
 
 
 def _settings_found(settings: Settings) -> list[Finding]:

@@ -1,7 +1,9 @@
 """The environment, read once, into one frozen object. An empty variable is an unset one."""
 
+from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,13 +43,33 @@ def _redis_address(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    head, mark, key = value.get_secret_value().partition("whsec_")
+    try:
+        is_one = bool(mark) and not head and 24 <= len(b64decode(key, validate=True)) <= 64
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64")
+    return value
+
+
 def _plainly(message: str) -> str:
     """pydantic's words for a person who sets variables."""
     plain = message.removeprefix("Value error, ").replace("Input should be", "must be")
     return plain.partition(", unable to parse")[0]
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        ip_network(entry)
+    return value
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Networks = Annotated[Listed, AfterValidator(_networks)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], NoDecode, BeforeValidator(_listed)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Root = Annotated[str, AfterValidator(_web_root)]
 
 
@@ -93,8 +115,13 @@ class Settings(BaseSettings):
     )
 
     webhook_url: Root | None = Field(None, description="Receiver of events that have no receiver of their own.")
-    webhook_secret: SecretStr | None = Field(None, description="whsec_ + base64; made at first start if unset.")
-    webhook_allow_private: Listed = Field((), description="Networks of your own that receivers may be in.")
+    webhook_secret: WebhookSecret | None = Field(None, description="whsec_ + base64; made at first start if unset.")
+    webhook_secret_before: WebhookSecret | None = Field(
+        None, description="Signs too, while receivers change over to WEBHOOK_SECRET."
+    )
+    webhook_allow_private: Networks = Field((), description="Networks of your own that receivers may be in.")
+
+    webhook_ports: Ports = Field((80, 443), min_length=1, description="Ports that receivers outside of these may have.")
 
     default_regions: Listed = Field(
         ("AS-SGP-02", "CN-HK-01", "AS-IN-01"), min_length=1, description="Regions in order of preference."

@@ -5,7 +5,7 @@ import secrets
 import socket
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from aiohttp import ClientSession
 from litestar import Litestar
 from msgspec.structs import replace
 
@@ -58,12 +59,12 @@ from novita_gpu.domain.money import compute_rate, price_limit
 from novita_gpu.domain.orphans import OrphanPolicy
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import AutoStop, Recovery
-from novita_gpu.egress import Networks, check_url, guarded_session
+from novita_gpu.egress import Networks, check_resolved, check_url, guarded_session
 from novita_gpu.placement import Placed, new_id, placed, utc_now
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store
 from novita_gpu.store.pace import LOCAL, PACES, Pace
-from novita_gpu.webhooks import Sender
+from novita_gpu.webhooks import Fan, Outbox, Receivers, Registry, Sender
 from novita_gpu.work import Work
 
 log = structlog.get_logger()
@@ -151,7 +152,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         monotonic=time.monotonic,
         mutation_timeout=mutation_timeout,
     )
-    private = Networks.parse(",".join(settings.webhook_allow_private))
+    private, ports = Networks.parse(",".join(settings.webhook_allow_private)), frozenset(settings.webhook_ports)
     prober = NetworkProber(Networks.parse(LOOPBACK) if _is_loopback(settings.novita_api_base_url) else Networks())
     stack.push_async_callback(prober.close)
     reconciler = Reconciler(
@@ -207,10 +208,13 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         moving=settings.moving,
         now=utc_now,
     )
-    sender = await _sender(settings, store, private)
+    sender = await _sender(settings, store, lambda: guarded_session(private, ports=ports))
     stack.push_async_callback(sender.aclose)
 
+    fan = Fan(store)
+
     async def drain() -> datetime | None:
+        await fan.spread()
         return await sender.drain(utc_now())
 
     async def listed(asked: bool) -> NextLook | None:
@@ -249,7 +253,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         limits=limits,
         now=utc_now,
         new_id=new_id,
-        check_receiver=lambda receiver: check_url(receiver, private),
+        check_receiver=lambda receiver: check_url(receiver, private, ports),
         look_soon=settings.moving,
         elsewhere=Elsewhere(cloud, deployment),
     )
@@ -266,6 +270,9 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
     given = settings.admin_api_key
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
 
+    async def check(receiver: str) -> None:
+        await check_resolved(receiver, private, ports)
+
     async def look() -> None:
         await work.look(utc_now())
 
@@ -276,6 +283,10 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
             inventory=Inventory(catalogue, settings.default_regions),
             planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
             costs=costs,
+            outbox=_outbox(settings, store, work, check),
+            registry=Registry(
+                endpoints=store.endpoints, check=check, now=utc_now, new_id=new_id, new_secret=new_secret
+            ),
             idle_check=idle_check,
             recoveries=Recoveries(
                 store=store,
@@ -315,24 +326,39 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
     )
 
 
-async def _sender(settings: Settings, store: Store, private: Networks) -> Sender:
-    secret = await _webhook_secret(settings, store)
+async def _sender(settings: Settings, store: Store, session: Callable[[], ClientSession]) -> Sender:
+    default = await _webhook_secret(settings, store)
+    before = settings.webhook_secret_before
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
-        lambda _: (secret,),
-        lambda: guarded_session(private),
+        Receivers(store.endpoints, (default, before.get_secret_value()) if before else (default,), utc_now, new_id),
+        session,
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
     )
+
+
+def _outbox(settings: Settings, store: Store, work: Work, check: Callable[[str], Awaitable[None]]) -> Outbox:
+    return Outbox(
+        store=store,
+        default_receiver=settings.webhook_url,
+        check=check,
+        ring=work.outbox,
+        now=utc_now,
+        new_id=new_id,
+    )
+
+
+def new_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
 async def _webhook_secret(settings: Settings, store: Store) -> str:
     """The operator's, else one made at first start: receivers find it in the data folder."""
     if settings.webhook_secret:
         return settings.webhook_secret.get_secret_value()
-    made = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    secret = await store.facts.first("webhook-secret", made)
+    secret = await store.facts.first("webhook-secret", new_secret())
     keep_secret(settings.data_dir / "webhook-secret", secret)
     return secret
 

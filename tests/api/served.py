@@ -46,6 +46,8 @@ from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.limits import UNLIMITED
 from novita_gpu.store import Store, open_store
+from novita_gpu.webhooks import Outbox, Registry
+from tests.webhooks.receiver import SECRET
 
 KEYS = {scope: f"ngpu_{scope}_0123456789abcdef" for scope in Scope}
 IMAGE = "docker.io/library/ubuntu:22.04"
@@ -181,6 +183,10 @@ def refuse_private(url: str) -> None:
         raise Refused("WEBHOOK_URL_REFUSED", "This address leads into a private network.")
 
 
+async def resolve_none(url: str) -> None:
+    refuse_private(url)
+
+
 _numbers = count(1)
 NO_DEFAULTS = Defaults()
 
@@ -271,6 +277,12 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "inventory": Inventory(catalogue, regions),
             "planner": Planner(orders, costs, store.view, defaults, UNLIMITED, now),
             "costs": costs,
+            "outbox": Outbox(
+                store=store, default_receiver=None, check=resolve_none, ring=bell.outbox, now=now, new_id=new_id
+            ),
+            "registry": Registry(
+                endpoints=store.endpoints, check=resolve_none, now=now, new_id=new_id, new_secret=lambda: SECRET
+            ),
             "idle_check": idle_check,
             "recoveries": Recoveries(
                 store=store,

@@ -158,7 +158,7 @@ async def test_the_servers_going_ends_a_stream(api: Served) -> None:
 
 
 async def test_no_more_streams_than_there_are_places(valkey: str) -> None:
-    async with served(valkey, max_held=1) as api, stream(api):
+    async with served(valkey, max_streams=1) as api, stream(api):
         await until(lambda: api.desk.streams.count)
         refused = await api.get("/api/events", Accept="text/event-stream")
         assert (refused.status, refused.code) == (429, "RATE_LIMIT_EXCEEDED")

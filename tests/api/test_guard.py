@@ -46,6 +46,15 @@ SCOPES = {
     ("GET", "/api/instances/auto-stop/stats"): Scope.READ,
     ("POST", "/api/instances/auto-stop/trigger"): Scope.ADMIN,
     ("GET", "/api/events"): Scope.READ,
+    ("GET", "/api/webhooks/deliveries"): Scope.READ,
+    ("POST", "/api/webhooks/deliveries/{id}/replay"): Scope.ADMIN,
+    ("POST", "/api/webhooks/deliveries/replay"): Scope.ADMIN,
+    ("POST", "/api/webhooks/test"): Scope.ADMIN,
+    ("GET", "/api/webhooks/endpoints"): Scope.ADMIN,
+    ("POST", "/api/webhooks/endpoints"): Scope.ADMIN,
+    ("PATCH", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
+    ("DELETE", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
+    ("POST", "/api/webhooks/endpoints/{id}/rotate"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
 }
 

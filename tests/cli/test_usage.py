@@ -17,13 +17,18 @@ COMMANDS = [
     *("products", "regions", "templates", "costs"),
 ]
 
+GROUPED = [
+    f"webhooks {name}"
+    for name in ["list", "replay", "test", "listen", "endpoints", "add", "rotate", "switch", "remove"]
+]
+
 
 async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
     told = await type_in(tmp_path, "--help")
     bare = await type_in(tmp_path)
     assert told.code == bare.code == 0
     assert told.out == bare.out
-    for command in COMMANDS:
+    for command in (*COMMANDS, "webhooks"):
         assert f"\n  {command} " in told.out
     for line in ("0  ok", "1  the service said no", "2  wrong usage", "3  the service cannot", "4  the time", "5  the"):
         assert line in told.out
@@ -37,9 +42,9 @@ async def test_the_former_name_of_touch_works_and_is_not_listed(tmp_path: Path) 
     assert former.out.replace("last-used", "touch") == now.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPED])
 async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, command: str) -> None:
-    told = await type_in(tmp_path, command, "--help")
+    told = await type_in(tmp_path, *command.split(), "--help")
     assert told.code == 0
     assert "--json" in told.out
 
@@ -58,6 +63,10 @@ async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, comm
         "list --url nonsense",
         "last-used a --at yesterday",
         "touch a --at yesterday",
+        "webhooks replay",
+        "webhooks replay msg_1 --since 24h",
+        "webhooks listen --secret nonsense",
+        "webhooks listen",
         "explain",
         "explain a/b",
         "pin a --for 2w",

@@ -336,3 +336,42 @@ FAILED_MIGRATIONS: dict[str, Any] = {
     ],
     "message": "1 failed migrations are of our machines.",
 }
+
+DELIVERY = {
+    "id": "msg_1",
+    "eventId": "evt_1",
+    "type": "instance.ready",
+    "sequence": 12,
+    "status": "pending",
+    "host": "hook.example:8443",
+    "instanceId": "ins_00000000000000000000000001",
+    "endpointId": "whe_1",
+    "createdAt": "2026-01-31T12:00:00.000Z",
+    "nextTryAt": "2026-01-31T12:30:00.000Z",
+    "attempts": [
+        {"at": "2026-01-31T12:00:00.000Z", "durationMs": 15001, "error": "no answer within 15 s"},
+        {"at": "2026-01-31T12:00:05.000Z", "durationMs": 8, "statusCode": 500, "answer": "[red]out\nof order"},
+    ],
+}
+DELIVERED = {
+    **{k: v for k, v in DELIVERY.items() if k != "nextTryAt"},
+    "id": "msg_0",
+    "status": "delivered",
+    "attempts": [],
+}
+DELIVERIES = {"deliveries": [DELIVERY, DELIVERED], "nextCursor": "41"}
+REPLAYED = {"count": 3, "message": "3 will be sent again."}
+TESTED = {"eventId": "evt_1", "sequence": 12, "deliveries": [DELIVERY], "message": "Sent to hook.example:8443."}
+ENDPOINT = {
+    "id": "whe_1",
+    "url": "https://hook.example/[red]",
+    "types": ["instance.ready"],
+    "enabled": False,
+    "offReason": "nothing but failures for 5 days",
+    "failingSince": "2026-01-26T12:00:00.000Z",
+    "secretBeforeUntil": "2026-02-01T12:00:00.000Z",
+    "createdAt": "2026-01-01T12:00:00.000Z",
+    "updatedAt": "2026-01-31T12:00:00.000Z",
+}
+ENDPOINTS = {"endpoints": [ENDPOINT]}
+ENDPOINT_SECRET = {**ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

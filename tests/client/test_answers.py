@@ -9,15 +9,21 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle, recovery
+from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle, recovery, webhooks
 from novita_gpu.client.answers import Answer
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
+from novita_gpu.contract import webhooks as sent
 from tests.client.bodies import (
     COSTS,
+    DELIVERIES,
+    DELIVERY,
     DISCARDED,
+    ENDPOINT,
+    ENDPOINT_SECRET,
+    ENDPOINTS,
     EXPLAINED,
     FAILED_MIGRATIONS,
     FAULT,
@@ -28,8 +34,10 @@ from tests.client.bodies import (
     RECOVERY,
     REFUSED,
     REGIONS,
+    REPLAYED,
     STATS,
     TEMPLATES,
+    TESTED,
     TRIGGERED,
     stale,
 )
@@ -82,6 +90,14 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (taken.RecoveryReport, recovery.RecoveryReport),
     (taken.FailedMigration, recovery.FailedMigration),
     (taken.FailedReport, recovery.FailedMigrations),
+    (sent.AttemptView, webhooks.Attempt),
+    (sent.DeliveryView, webhooks.Delivery),
+    (sent.DeliveryList, webhooks.DeliveryList),
+    (sent.ReplayedView, webhooks.Replayed),
+    (sent.WebhookTested, webhooks.Tested),
+    (sent.WebhookEndpoint, webhooks.WebhookEndpoint),
+    (sent.WebhookEndpointSecret, webhooks.WebhookEndpointSecret),
+    (sent.WebhookEndpointList, webhooks.WebhookEndpointList),
 ]
 
 
@@ -109,6 +125,20 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.migration_trigger(), "POST /api/instances/migration/trigger", RECOVERED, {}),
     (lambda c: c.migration_check_failed(), "POST /api/instances/migration/check-failed", FAILED_MIGRATIONS, {}),
     (lambda c: c.costs(), "GET /api/costs", COSTS, {}),
+    (
+        lambda c: c.deliveries(status=["pending", "exhausted"], host="hook.example:8443", limit=2),
+        "GET /api/webhooks/deliveries",
+        DELIVERIES,
+        {"status": ["pending", "exhausted"], "host": ["hook.example:8443"], "limit": ["2"]},
+    ),
+    (lambda c: c.replay("msg_1"), "POST /api/webhooks/deliveries/msg_1/replay", DELIVERY, {}),
+    (lambda c: c.replay_range(BEFORE, NOON), "POST /api/webhooks/deliveries/replay", REPLAYED, {}),
+    (lambda c: c.test_webhook(), "POST /api/webhooks/test", TESTED, {}),
+    (lambda c: c.endpoints(), "GET /api/webhooks/endpoints", ENDPOINTS, {}),
+    (lambda c: c.add_endpoint("https://hook.example/"), "POST /api/webhooks/endpoints", ENDPOINT_SECRET, {}),
+    (lambda c: c.update_endpoint("whe_1", enabled=True), "PATCH /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
+    (lambda c: c.remove_endpoint("whe_1"), "DELETE /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
+    (lambda c: c.rotate_endpoint("whe_1"), "POST /api/webhooks/endpoints/whe_1/rotate", ENDPOINT_SECRET, {}),
     (
         lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
         "GET /api/costs",
@@ -277,3 +307,49 @@ async def test_what_is_being_brought_back_has_its_times_and_stage() -> None:
     assert (back.seconds_lost, back.at) == (42, NOON)
     assert [(one.newest, one.outcome, one.error) for one in failed.results] == [(True, "due", None)]
     assert plane.seen[1].body == {"dryRun": True}
+
+
+async def test_deliveries_tell_each_try_and_a_range_is_asked_for_in_utc() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("GET /api/webhooks/deliveries", Said(body=DELIVERIES))
+        plane.tell("POST /api/webhooks/deliveries/replay", Said(202, REPLAYED))
+        plane.tell("POST /api/webhooks/test", Said(202, TESTED))
+        page = await client.deliveries()
+        replayed = await client.replay_range(BEFORE.astimezone(BERLIN), NOON, status=["exhausted"], instance_id="a")
+        tested = await client.test_webhook("https://hook.example/")
+    first, second = page.deliveries
+    assert [(made.status_code, made.error, made.duration_ms) for made in first.attempts] == [
+        (None, "no answer within 15 s", 15001),
+        (500, None, 8),
+    ]
+    assert (first.next_try_at, second.next_try_at, page.next_cursor) == (NOON + timedelta(minutes=30), None, "41")
+    assert (replayed.count, tested.deliveries[0].id) == (3, "msg_1")
+    assert [seen.body for seen in plane.seen[1:]] == [
+        {
+            "since": "2026-01-31T11:55:00.000Z",
+            "until": "2026-01-31T12:00:00.000Z",
+            "status": ["exhausted"],
+            "instanceId": "a",
+        },
+        {"url": "https://hook.example/"},
+    ]
+    assert all(seen.headers["idempotency-key"] for seen in plane.seen[1:])
+
+
+async def test_an_endpoint_is_asked_for_as_it_is_and_its_secret_does_not_print() -> None:
+    async with serving() as plane, client_of(plane) as client:
+        plane.tell("POST /api/webhooks/endpoints", Said(201, ENDPOINT_SECRET))
+        plane.tell("PATCH /api/webhooks/endpoints/whe_1", Said(200, ENDPOINT))
+        made = await client.add_endpoint("https://hook.example/", types=("instance.ready",))
+        changed = await client.update_endpoint("whe_1", types=[], url="https://other.example/")
+    assert [seen.body for seen in plane.seen] == [
+        {"url": "https://hook.example/", "types": ["instance.ready"]},
+        {"types": [], "url": "https://other.example/"},
+    ]
+    assert made.secret.startswith("whsec_")
+    assert made.secret not in repr(made)
+    assert (changed.enabled, changed.failing_since, changed.types) == (
+        False,
+        NOON - timedelta(days=5),
+        ("instance.ready",),
+    )

@@ -1,6 +1,7 @@
 """The guarded session on real sockets: what it connects to, and that a name cannot be swapped in between."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from test_urls import Book
 
-from novita_gpu.egress import ANY_PORT, NOWHERE_PRIVATE, Forbidden, Networks, guarded_session, reach
+from novita_gpu.egress import ANY_PORT, NOWHERE_PRIVATE, Forbidden, Networks, check_resolved, guarded_session, reach
 
 LOOPBACK = Networks.parse("127.0.0.0/8,::1/128")
 
@@ -21,9 +22,11 @@ class Receiver:
     def __init__(self) -> None:
         self.port = 0
         self.visits = 0
+        self.hosts: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.visits += 1
+        self.hosts.append(request.host)
         if request.path == "/away":
             return web.Response(status=302, headers={"Location": f"http://127.0.0.1:{self.port}/"})
         return web.Response(text="hello")
@@ -133,3 +136,30 @@ async def test_reaching_goes_on_to_the_next_address(receiver: Receiver) -> None:
 async def test_a_closed_port_is_an_error() -> None:
     with pytest.raises(ConnectionRefusedError):
         await reach("127.0.0.1", 1, LOOPBACK)
+
+
+async def test_the_name_stays_in_host_and_tls_though_the_address_is_pinned(receiver: Receiver) -> None:
+    named: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda _, name, __: named.append(name)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    book = Book(home_example=["127.0.0.1"])
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context)
+    async with server, session(LOOPBACK, book) as it:
+        port = server.sockets[0].getsockname()[1]
+        await refused(it, f"https://home.example:{port}/")  # it has no certificate, and is asked for one by its name
+        async with it.get(f"http://home.example:{receiver.port}/") as answer:
+            assert answer.status == 200
+    assert named == ["home.example"]
+    assert receiver.hosts == [f"home.example:{receiver.port}"]
+
+
+async def test_ports_outside_of_private_networks_are_those_that_are_listed() -> None:
+    book = Book(public_example=["1.1.1.1"])
+    async with session(LOOPBACK, book, ports=frozenset({443, 8443})) as it:
+        for port in (22, 25, 80, 6379):
+            await refused(it, f"http://public.example:{port}/")
+    await check_resolved("https://public.example:8443/", LOOPBACK, frozenset({443, 8443}), book)

@@ -168,7 +168,18 @@ INDEX: dict[str, tuple[str, ...]] = {
     "T9": (
         f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
         "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
+        "store/test_endpoints.py::test_t9_of_many_who_bring_the_same_stretch_of_the_log_one_does",
+        "api/test_streams.py::test_a_reader_that_breaks_off_a_hundred_times_sees_each_event_once_and_in_order",
+        f"{PLANTED}::test_a_change_that_is_told_twice",
+        f"{PLANTED}::test_a_change_that_is_never_told",
+        f"{PLANTED}::test_a_pass_that_tells_though_nothing_changed",
         PROVE,
+    ),
+    "T10": (
+        "webhooks/test_crash.py::test_t10_whatever_await_is_cut_or_badly_answered_all_is_told_in_the_end",
+        "webhooks/test_sender.py::test_t10_a_crash_between_send_and_save_sends_it_again_with_the_same_id",
+        "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
+        "webhooks/test_latency.py::test_t10_a_dead_and_a_slow_receiver_delay_no_other",
     ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
@@ -187,12 +198,25 @@ INDEX: dict[str, tuple[str, ...]] = {
         "api/test_guard.py::test_s1_each_route_needs_the_scope_of_the_table",
         "api/test_logs.py::test_s1_a_request_is_logged_by_its_route_without_its_key",
     ),
+    "S2": (
+        "egress/test_spellings.py::test_s2_no_spelling_of_a_closed_address_passes",
+        "egress/test_session.py::test_the_connection_goes_to_the_address_that_was_judged",
+        "egress/test_session.py::test_a_redirect_is_an_answer_and_never_followed",
+        "webhooks/test_sender.py::test_s2_an_address_in_a_private_network_is_judged_at_each_send",
+        "api/test_webhooks.py::test_a_test_needs_a_receiver_and_s2_a_public_one",
+    ),
     "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
     "S6": (
         "control/test_inventory.py::test_templates_show_no_secret",
         f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
         "cloud/test_secrets.py::test_no_error_shows_the_key",
+        "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
+        "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
+    ),
+    "S9": (
+        "webhooks/test_sender.py::test_only_the_beginning_of_a_long_answer_is_kept",
+        "webhooks/test_sender.py::test_no_answer_within_the_deadline_is_a_failed_try",
     ),
     "S10": ("domain/test_values.py::test_ids_sort_by_time_and_differ_by_chance",),
     "L1": (

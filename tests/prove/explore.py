@@ -163,8 +163,8 @@ class Exploration:
         return machine is not None and machine.status == "exited" and status(record) in UP
 
     async def _one_more_round(self) -> None:
-        """A ring for everybody and a fresh look must find nothing to do."""
-        before = self._mutations()
+        """A ring for everybody and a fresh look must find nothing to do, and nothing to tell."""
+        before, told = self._mutations(), await self.outside.events.last_sequence()
         for instance in self.watch.records:
             self.doorbell.ring(instance)
         self.doorbell.look(self.now())
@@ -172,6 +172,8 @@ class Exploration:
         await self._until(lambda: self.now() >= ends, PATIENCE_S)
         if self._mutations() != before:
             self.watch.faults.append("not at rest: one more round changed something in the cloud")
+        if more := await self.outside.events.read(told):
+            self.watch.faults.append(f"events: one more round told of {[event.type.value for event in more]}")
 
     def _mutations(self) -> int:
         counts = self.simulator.calls.counts

@@ -28,6 +28,7 @@ from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store import Store
 from novita_gpu.store.base import Claim
 from novita_gpu.store.deliveries import Deliveries
+from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import Feed
@@ -222,6 +223,7 @@ def store_on(
         records=records,
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys),
+        endpoints=Endpoints(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

@@ -1,8 +1,9 @@
 """The search finds what it is for: each of these bugs is planted, and a schedule that it breaks is found."""
 
 # pyright: reportPrivateUsage=false
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from novita_gpu.cloud.base import Listing
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control import reconcile
+from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import CAUSE, Launcher
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
@@ -18,6 +20,7 @@ from novita_gpu.domain import compare, decide, idle, meter, twins
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.answers import Meaning, Reply, create_answered
 from novita_gpu.domain.case import Case
+from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Attempt, InstanceId, MutationKind, Record, Wish
 from novita_gpu.domain.learn import Learned
@@ -378,3 +381,43 @@ async def test_a_replacement_bought_anew_after_each_crash(rig: Rig, monkeypatch:
     monkeypatch.setattr(reconcile, "begun", anew)
     faults = await search(rig, [LIVES["recreate"]])
     assert faults
+
+
+async def test_a_change_that_is_told_twice(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T9"""
+    events = Journal._events
+
+    def doubled(self: Journal, *of: Any) -> Iterator[Event]:
+        for event in events(self, *of):
+            yield event
+            yield replace(event, id=event.id + "b")
+
+    monkeypatch.setattr(Journal, "_events", doubled)
+    faults = await search(rig, [LIVES["create"]])
+    assert any(fault.startswith("events") for fault in faults)
+
+
+async def test_a_change_that_is_never_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T9"""
+    events = Journal._events
+
+    def silent(self: Journal, *of: Any) -> Iterator[Event]:
+        return (event for event in events(self, *of) if event.type is not EventType.STOPPING)
+
+    monkeypatch.setattr(Journal, "_events", silent)
+    faults = await search(rig, [LIVES["stop"]])
+    assert any(fault.startswith("events") for fault in faults)
+
+
+async def test_a_pass_that_tells_though_nothing_changed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T9"""
+    look, numbers = Reconciler.reconcile, count()
+
+    async def talkative(self: Reconciler, instance: InstanceId) -> None:
+        await look(self, instance)
+        told = Event(id=f"evt_{next(numbers)}", type=EventType.UPDATED, at=self._now(), actor="control")
+        await self._store.events.append(told)
+
+    monkeypatch.setattr(Reconciler, "reconcile", talkative)
+    faults = await search(rig, [LIVES["create"]])
+    assert any(fault.startswith("events: one more round") for fault in faults)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from novita_gpu.domain.endpoint import Endpoint
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import Attempt, CloudId, InstanceId, Machine, Offer, Record, Run, RunKind, Wish
 from novita_gpu.domain.look import Row, Seen, SweepMark
@@ -56,6 +57,17 @@ def new_delivery(event: Event, **fields: Any) -> Delivery:
         ),
         **fields,
     )
+
+
+def new_endpoint(**fields: Any) -> Endpoint:
+    made = Endpoint(
+        id=f"whe_{next(_numbers):08}",
+        url="https://endpoint.example/hook",
+        secret="whsec_" + "A" * 32,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    return replace(made, **fields)
 
 
 def creation(record: Record, **fields: Any) -> Change:

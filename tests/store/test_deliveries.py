@@ -1,7 +1,7 @@
 """Deliveries are open until they end, and end once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -21,18 +21,43 @@ async def added(store: Store, due_s: float = 0, **fields: str) -> Delivery:
     return found
 
 
+async def due(store: Store, at: datetime, limit: int = 100) -> list[Delivery]:
+    """What a sender finds that has so many places for each receiver."""
+    return await store.deliveries.first_of(dict.fromkeys(await store.deliveries.hosts_due(at), limit), at)
+
+
 async def test_what_is_due_comes_first_in_time_order(store: Store) -> None:
     late, early, future = await added(store, 5), await added(store, 1), await added(store, 60)
-    assert await store.deliveries.due(after(10)) == [early, late]
-    assert await store.deliveries.due(after(10), limit=1) == [early]
+    assert await due(store, after(10)) == [early, late]
+    assert await due(store, after(10), limit=1) == [early]
     assert await store.deliveries.next_due_at() == early.due
-    assert await store.deliveries.open_count() == 3
-    assert future not in await store.deliveries.due(after(59.9))
+    assert future not in await due(store, after(59.9))
 
 
 async def test_nothing_open_is_due_at_no_time(store: Store) -> None:
     assert await store.deliveries.next_due_at() is None
+    assert await due(store, NOON) == []
     assert await store.deliveries.load("nobody") is None
+
+
+async def test_each_receiver_has_a_queue_of_its_own(store: Store) -> None:
+    busy = [await added(store, n, url=f"https://busy.example/{n}") for n in range(3)]
+    quick = await added(store, 9, url="https://QUICK.example/")
+    assert await store.deliveries.hosts_due(after(10)) == ["busy.example", "quick.example"]
+    assert await store.deliveries.hosts_due(after(1)) == ["busy.example"]
+    assert await due(store, after(10), limit=2) == [*busy[:2], quick]
+    assert await store.deliveries.first_of({"quick.example": 4, "nobody.example": 4}, after(10)) == [quick]
+
+
+async def test_nothing_is_due_for_a_receiver_that_rests(store: Store) -> None:
+    tired, other = await added(store, url="https://tired.example/"), await added(store, 1)
+    await store.deliveries.save(replace(tired, due=after(5)), rest=after(60))
+    await store.deliveries.save(replace(await added(store, url="https://tired.example/"), due=NOON), rest=after(30))
+    newest = await added(store, 2, url="https://tired.example/")
+    assert await store.deliveries.hosts_due(after(59)) == [other.host]
+    await store.deliveries.save(replace(other, state="delivered"))
+    assert await store.deliveries.next_due_at() == after(60)
+    assert await store.deliveries.hosts_due(after(60)) == [newest.host]
 
 
 async def test_a_known_delivery_is_not_added_again(store: Store) -> None:
@@ -52,7 +77,7 @@ async def test_t9_one_of_two_senders_takes_a_due_delivery(store: Store) -> None:
         return True
 
     assert sum(await asyncio.gather(*(take() for _ in range(10)))) == 1
-    assert await store.deliveries.due(NOON) == []
+    assert await due(store, NOON) == []
 
 
 async def test_it_ends_once_and_expires_then(store: Store) -> None:
@@ -64,14 +89,14 @@ async def test_it_ends_once_and_expires_then(store: Store) -> None:
     assert (ended.revision, await store.deliveries.load(delivery.id)) == (delivery.revision + 1, ended)
     with pytest.raises(Stale):
         await store.deliveries.save(replace(delivery, state="exhausted"))
-    assert await store.deliveries.open_count() == 0
-    assert 0 < await store.wire.ttl_ms(key) <= timedelta(days=7).total_seconds() * 1000
+    assert await store.deliveries.next_due_at() is None
+    assert 0 < await store.wire.ttl_ms(key) <= timedelta(days=30).total_seconds() * 1000
 
 
 async def test_an_ended_one_is_sent_again_on_request(store: Store) -> None:
     ended = await store.deliveries.save(replace(await added(store), state="exhausted"))
     again = await store.deliveries.save(replace(ended, state="pending", due=after(1)))
-    assert await store.deliveries.due(after(1)) == [again]
+    assert await due(store, after(1)) == [again]
     assert await store.wire.ttl_ms(store.keys.delivery(again.id)) == -1
 
 

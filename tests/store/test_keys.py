@@ -11,7 +11,19 @@ from novita_gpu.store import Store, open_store
 from novita_gpu.store.base import Answer, Claim
 from novita_gpu.store.feed import INCARNATION
 from novita_gpu.store.keys import LIFETIMES, Keys
-from tests.store.samples import NOON, after, closing, creation, machine, mark, new_delivery, new_event, new_record, row
+from tests.store.samples import (
+    NOON,
+    after,
+    closing,
+    creation,
+    machine,
+    mark,
+    new_delivery,
+    new_endpoint,
+    new_event,
+    new_record,
+    row,
+)
 from tests.valkey import forget, new_prefix
 
 MINUTE = timedelta(minutes=1)
@@ -36,6 +48,9 @@ async def fill(store: Store) -> None:
     )
     await store.records.touch(record.id, after(1))
     await store.events.append(new_event())
+    (delivery,) = await store.deliveries.first_of({"receiver.example": 1}, NOON)
+    await store.deliveries.save(delivery, rest=after(5))
+    await store.endpoints.add(new_endpoint())
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -80,7 +95,8 @@ async def test_what_is_over_ends_after_the_time_that_is_listed(store: Store) -> 
     assert found["closed-name"][0] > 0
     assert "name" not in found
     assert "living" not in found
-    assert "due" not in found
+    assert "queue" not in found
+    assert "receivers" not in found
 
 
 async def test_every_kind_of_key_is_listed_and_used(store: Store) -> None:
@@ -95,9 +111,13 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
     keys = Keys("novita-gpu")
     made = [
         *(of(InstanceId("i")) for of in (keys.record, keys.activity, keys.timeline)),
-        *(of("i") for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim)),
+        *(
+            of("i")
+            for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim, keys.queue)
+        ),
         *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
-        *(keys.events(), keys.feed(), keys.feed_number(), keys.due(), keys.deliveries(), keys.delivery_number()),
+        *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
+        *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),
         *(
             keys.empties(),
             keys.empty_times(),

@@ -28,3 +28,20 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     settings = Settings.load(novita_api_key="sim-key")
     assert (settings.auto_stop_max_idle_minutes, settings.delete_stopped_after_days) == (None, None)
     assert settings.auto_stop_activity.value == "heartbeat"
+
+
+def test_what_is_set_for_webhooks_is_checked_at_start() -> None:
+    told = faults(
+        webhook_secret="secret",
+        webhook_secret_before="whsec_c2hvcnQ=",
+        webhook_ports="80,web",
+        webhook_allow_private="10.0.0.1/8",
+    )
+    assert {name.partition(".")[0] for name in told} == {
+        *("WEBHOOK_SECRET", "WEBHOOK_SECRET_BEFORE", "WEBHOOK_PORTS", "WEBHOOK_ALLOW_PRIVATE")
+    }
+    assert told["WEBHOOK_SECRET"] == "must be whsec_ and 24 to 64 bytes in base64"
+    given = Settings.load(
+        novita_api_key="sim-key", webhook_ports="443, 8443", webhook_allow_private="10.0.0.0/8,::1/128"
+    )
+    assert given.webhook_ports == (443, 8443)

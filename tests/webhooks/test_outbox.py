@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from novita_gpu.egress import Networks, guarded_session
 from novita_gpu.store import Store
 from novita_gpu.store.base import Delivery
-from novita_gpu.webhooks import LEASE, PER_HOST, SCHEDULE, Sender
-from tests.webhooks.outbox import STARTED_AT, Clock, an_event
+from novita_gpu.webhooks import Sender
+from novita_gpu.webhooks.schedule import SCHEDULE
+from novita_gpu.webhooks.sender import LEASE, PER_HOST
+from tests.webhooks.outbox import STARTED_AT, Clock, Plainly, an_event, drained
 from tests.webhooks.receiver import SECRET, Receiver, listening
 
 BACKLOG = 600
@@ -20,11 +22,10 @@ def sender_of(store: Store, clock: Clock, jitter: float = 0.0) -> Sender:
     return Sender(
         store.deliveries,
         lambda delivery: store.events.event(delivery.sequence),
-        lambda _: (SECRET,),
+        Plainly(SECRET),
         lambda: guarded_session(Networks.parse("127.0.0.0/8")),
         clock,
         lambda: jitter,
-        patience=timedelta(milliseconds=500),
     )
 
 
@@ -41,10 +42,10 @@ async def test_a_delivery_survives_the_process_with_its_tries(store: Store) -> N
     async with listening(Receiver(lambda _: web.Response(status=next(answers)))) as receiver:
         name = await put(store, 1, receiver.url)
         first = sender_of(store, clock)
-        assert await first.drain(clock.now) == clock.now + SCHEDULE[1]
+        assert await drained(first, clock.now) == clock.now + SCHEDULE[1]
         await first.aclose()
         second = sender_of(store, clock)
-        assert await second.drain(clock.turn(SCHEDULE[1])) is None
+        assert await drained(second, clock.turn(SCHEDULE[1])) is None
         await second.aclose()
     kept = await store.deliveries.load(name)
     assert kept
@@ -61,7 +62,7 @@ async def test_two_processes_send_each_delivery_once(store: Store) -> None:
         one, other = sender_of(store, clock, 0.2), sender_of(store, clock, 0.7)
         await asyncio.gather(one.drain(clock.now), other.drain(clock.now))
         await asyncio.gather(one.settle(), other.settle())
-        assert await one.drain(clock.now) is None
+        assert await drained(one, clock.now) is None
         await asyncio.gather(one.aclose(), other.aclose())
     assert sorted(receiver.ids) == sorted(names)
 
@@ -74,8 +75,8 @@ async def test_one_that_another_process_took_and_lost_is_sent_when_its_lease_end
         assert taken
         await store.deliveries.save(replace(taken, due=clock.now + LEASE))
         sender = sender_of(store, clock)
-        assert await sender.drain(clock.now) == clock.now + LEASE
-        assert await sender.drain(clock.turn(LEASE)) is None
+        assert await drained(sender, clock.now) == clock.now + LEASE
+        assert await drained(sender, clock.turn(LEASE)) is None
         await sender.aclose()
     assert receiver.ids == [name]
 
@@ -88,7 +89,7 @@ async def test_a_long_backlog_of_an_overloaded_receiver_is_put_off_at_once(store
             await put(store, number, busy.url)
         await put(store, BACKLOG, other.url)
         sender = sender_of(store, clock)
-        assert await sender.drain(clock.now) == clock.now + timedelta(seconds=60)
+        assert await drained(sender, clock.now) == clock.now + timedelta(seconds=60)
         await sender.aclose()
     assert other.ids == [f"msg_{BACKLOG}"]
     assert len(busy.ids) <= 2 * PER_HOST

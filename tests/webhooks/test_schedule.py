@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novita_gpu.webhooks import LONGEST_REST, SCHEDULE, Reply, next_try, retry_after
+from novita_gpu.webhooks.schedule import LONGEST_REST, SCHEDULE, Reply, next_try, retry_after
 from tests.webhooks.outbox import STARTED_AT, a_delivery
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -25,6 +25,7 @@ from novita_gpu.api.routes import (
     recovery,
     sync,
     waiting,
+    webhooks,
     wishes,
 )
 from novita_gpu.contract import encode
@@ -42,6 +43,7 @@ ROUTES = (
     *wishes.ROUTES,
     *waiting.ROUTES,
     *events.ROUTES,
+    *webhooks.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *documents.ROUTES,

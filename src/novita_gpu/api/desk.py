@@ -27,6 +27,8 @@ from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
 from novita_gpu.store import Store
+from novita_gpu.webhooks.outbox import Outbox
+from novita_gpu.webhooks.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class Parts:
     """All that the API needs, built elsewhere.
 
     `look` asks for a listing of the cloud soon. `health(detailed)` answers from checks made in the background.
-    `new_id(prefix)` makes an id. `max_held` is how many requests may wait for a change, and how many streams may be
-    open, at the same time.
+    `new_id(prefix)` makes an id. `max_held` is how many requests may wait for a change at the same time, `max_streams`
+    how many streams may be open. `slow_after`: a stream that is not read for so long is ended.
     """
 
     commands: Commands
@@ -46,6 +48,8 @@ class Parts:
     explainer: Explainer
     recoveries: Recoveries
     costs: Costs
+    outbox: Outbox
+    registry: Registry
     store: Store
     cloud: Cloud
     keyring: Keyring
@@ -56,7 +60,9 @@ class Parts:
     version: str
     idle: IdlePolicy
     max_held: int = 500
+    max_streams: int = 2_000
     heartbeat: timedelta = timedelta(seconds=15)
+    slow_after: timedelta = timedelta(seconds=30)
 
 
 class Held:
@@ -87,7 +93,7 @@ class Desk:
         self.prepared = Prepared(parts.idle)
         self.listings = Listings(parts.cloud, parts.now)
         self.waits = Held(parts.max_held)
-        self.streams = Held(parts.max_held)
+        self.streams = Held(parts.max_streams)
         self.tail = Tail(parts.store)
         self.closing = asyncio.Event()
         self.openapi = b""

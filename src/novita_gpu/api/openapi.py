@@ -75,6 +75,7 @@ def document(app: Litestar, *, version: str) -> Schema:
     }
 
 
+WEBHOOKS = "/webhooks/"
 _PARAMETERS: Schema = {
     "Id": {
         "name": "id",
@@ -83,6 +84,13 @@ _PARAMETERS: Schema = {
         "description": "Our id, the cloud's id, or the name.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
         "example": "trainer-1",
+    },
+    "WebhookId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "As it was answered in the list.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -142,7 +150,8 @@ def _operation(path: str, method: str, operation: Operation, schemas: Schema) ->
 
 def _parameters(path: str, method: str, operation: Operation, schemas: Schema) -> Iterator[Schema]:
     shared = {
-        "Id": "{id}" in path,
+        "Id": "{id}" in path and WEBHOOKS not in path,
+        "WebhookId": "{id}" in path and WEBHOOKS in path,
         "IdempotencyKey": method == "POST",
         "IfNoneMatch": 304 in operation.answers,
         "LastEventId": "text/event-stream" in operation.media_types,

@@ -32,7 +32,7 @@ TODO = {
     "LIMIT_REACHED": "Stop or delete something, or have the limit raised.",
     "RATE_LIMIT_EXCEEDED": "Try again later.",
     "IDEMPOTENCY_KEY_REUSED": "Use another --idempotency-key: this one belongs to a different request.",
-    "WEBHOOK_URL_REFUSED": "Use a public address, or have its network listed in WEBHOOK_ALLOW_PRIVATE.",
+    "WEBHOOK_URL_REFUSED": "Use a public address, or have it listed in WEBHOOK_ALLOW_PRIVATE or WEBHOOK_PORTS.",
     "WAIT_TIMEOUT": "It goes on without you: `novita-gpu wait NAME` waits again.",
     "NOVITA_AUTH_FAILED": "Check NOVITA_API_KEY of the service: `novita-gpu doctor`.",
     "INTERNAL_ERROR": "This is a bug of the service; its log has the request id.",

@@ -104,6 +104,30 @@ class ListFilters(TypedDict, total=False):
     cursor: str
 
 
+class WhichDeliveries(TypedDict, total=False):
+    """`status` of `pending`, `delivered`, `exhausted`; `host` is the receiver's."""
+
+    status: Sequence[str]
+    instance_id: str
+    type: str
+    host: str
+
+
+class DeliveryFilters(WhichDeliveries, total=False):
+    """`limit` 1..1000; `cursor` of the answer before."""
+
+    limit: int
+    cursor: str
+
+
+class EndpointChanges(TypedDict, total=False):
+    """`types` empty: every event that is delivered."""
+
+    url: str
+    types: Sequence[str]
+    enabled: bool
+
+
 class SyncOptions(TypedDict, total=False):
     """`adopt` holds ids of the cloud."""
 

@@ -2,15 +2,24 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from novita_gpu.client.answers import Event, EventPage
 from novita_gpu.client.catalogue import ProductList, RegionList, TemplateAnswer, TemplateList
 from novita_gpu.client.costs import Costs
 from novita_gpu.client.instances import InstanceCalls
-from novita_gpu.client.options import BillingMode, to_query, to_wire
+from novita_gpu.client.options import BillingMode, DeliveryFilters, EndpointChanges, WhichDeliveries, to_query, to_wire
 from novita_gpu.client.stream import follow
 from novita_gpu.client.transport import Call, part
+from novita_gpu.client.webhooks import (
+    Delivery,
+    DeliveryList,
+    Replayed,
+    Tested,
+    WebhookEndpoint,
+    WebhookEndpointList,
+    WebhookEndpointSecret,
+)
 
 EVENTS = "/api/events"
 PAGE = 1000
@@ -73,38 +82,47 @@ class PlaneCalls(InstanceCalls):
         """What was spent between two times, and what bills now. None given: as long as deleted instances are kept."""
         return await self._get("/api/costs", Costs, {"since": since, "until": until})
 
-    async def deliveries(self, **filters: Any) -> dict[str, Any]:
-        """What was sent to receivers, with tries and answers."""
-        return await self._document(DELIVERIES, filters)
+    async def deliveries(self, **filters: Unpack[DeliveryFilters]) -> DeliveryList:
+        """One page of what was sent to receivers, with tries and answers, newest first."""
+        return await self._get(DELIVERIES, DeliveryList, filters)
 
-    async def replay(self, delivery: str) -> dict[str, Any]:
-        """Send one delivery again."""
-        return await self._do("POST", f"{DELIVERIES}/{part(delivery)}/replay", {})
+    async def replay(self, delivery: str) -> Delivery:
+        """Send one delivery again, now."""
+        return await self._transport.answer(self._post(f"{DELIVERIES}/{part(delivery)}/replay", {}), Delivery)
 
-    async def replay_range(self, since: datetime, until: datetime) -> dict[str, Any]:
-        """Send again what was sent between two times."""
-        return await self._do("POST", f"{DELIVERIES}/replay", {"since": since, "until": until})
+    async def replay_range(self, since: datetime, until: datetime, **which: Unpack[WhichDeliveries]) -> Replayed:
+        """Send again what has ended of events between two times."""
+        body = to_wire({"since": since, "until": until, **which})
+        return await self._transport.answer(self._post(f"{DELIVERIES}/replay", body), Replayed)
 
-    async def test_webhook(self, **options: Any) -> dict[str, Any]:
-        """Send a test event."""
-        return await self._do("POST", "/api/webhooks/test", options)
+    async def test_webhook(self, url: str | None = None) -> Tested:
+        """Send a test event: to this address, else to all who are told of everything."""
+        body = {} if url is None else {"url": url}
+        return await self._transport.answer(self._post("/api/webhooks/test", body), Tested)
 
-    async def endpoints(self) -> dict[str, Any]:
-        return await self._document(ENDPOINTS)
+    async def endpoints(self) -> WebhookEndpointList:
+        """Registered receivers, without their secrets."""
+        return await self._get(ENDPOINTS, WebhookEndpointList)
 
-    async def add_endpoint(self, url: str, **options: Any) -> dict[str, Any]:
-        """Register a receiver. Its secret is in the answer."""
-        return await self._do("POST", ENDPOINTS, {"url": url, **options})
+    async def add_endpoint(self, url: str, *, types: Sequence[str] = ()) -> WebhookEndpointSecret:
+        """Register a receiver of every event, or of these types. Its secret is told this once."""
+        body = {"url": url, **({"types": list(types)} if types else {})}
+        return await self._transport.answer(self._post(ENDPOINTS, body), WebhookEndpointSecret)
 
-    async def update_endpoint(self, endpoint: str, **changes: Any) -> dict[str, Any]:
-        return await self._do("PATCH", f"{ENDPOINTS}/{part(endpoint)}", changes)
+    async def update_endpoint(self, endpoint: str, **changes: Unpack[EndpointChanges]) -> WebhookEndpoint:
+        """Change it, switch it off or on; what is not named stays."""
+        call = Call(method="PATCH", path=f"{ENDPOINTS}/{part(endpoint)}", body=to_wire(changes))
+        return await self._transport.answer(call, WebhookEndpoint)
 
-    async def remove_endpoint(self, endpoint: str) -> None:
-        await self._do("DELETE", f"{ENDPOINTS}/{part(endpoint)}")
+    async def remove_endpoint(self, endpoint: str) -> WebhookEndpoint:
+        call = Call(method="DELETE", path=f"{ENDPOINTS}/{part(endpoint)}")
+        return await self._transport.answer(call, WebhookEndpoint)
 
-    async def rotate_endpoint(self, endpoint: str) -> dict[str, Any]:
-        """A new secret; the old one signs too for a while."""
-        return await self._do("POST", f"{ENDPOINTS}/{part(endpoint)}/rotate", {})
+    async def rotate_endpoint(self, endpoint: str) -> WebhookEndpointSecret:
+        """A new secret, told this once; the one before signs too for a day."""
+        return await self._transport.answer(
+            self._post(f"{ENDPOINTS}/{part(endpoint)}/rotate", {}), WebhookEndpointSecret
+        )
 
     async def keys(self) -> dict[str, Any]:
         return await self._document("/api/keys")

@@ -16,7 +16,7 @@ from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.tally import counted
 from novita_gpu.store import Store
-from novita_gpu.store.base import Answer, Change, Claim, Delivery
+from novita_gpu.store.base import Answer, Change, Claim, Delivery, addressed
 
 
 class Journal:
@@ -38,7 +38,7 @@ class Journal:
     async def write(self, change: Change) -> Record:
         """Commit, and ring for what is to be delivered. Raises as `Records.commit` does."""
         record = await self._records.commit(change)
-        if change.deliveries:
+        if _is_told(change):
             await self._bell.outbox()
         return record
 
@@ -49,20 +49,20 @@ class Journal:
 
         A pass is due at once to see what follows from it.
         """
-        deliveries = False
+        is_told = False
 
         def change_of(record: Record) -> Change | None:
-            nonlocal deliveries
+            nonlocal is_told
             learned = learn(record)
             if learned.record == record and not learned.notes:
                 return None
             due = replace(learned, record=replace(learned.record, due=at))
             change = self.change(record, due, cause, at)
-            deliveries = bool(change.deliveries)
+            is_told = _is_told(change)
             return change
 
         record = await self._records.update(instance, change_of)
-        if deliveries:
+        if is_told:
             await self._bell.outbox()
         return record
 
@@ -128,15 +128,7 @@ class Journal:
         receiver = record.operation_webhook_url or record.webhook_url or self._default_receiver
         if receiver is None or event.type not in DELIVERED:
             return None
-        return Delivery(
-            id=event.id.replace("evt_", "msg_", 1),
-            event_id=event.id,
-            url=receiver,
-            due=event.at,
-            created_at=event.at,
-            instance_id=record.id,
-            type=event.type.value,
-        )
+        return addressed(event, receiver)
 
     def updated(self, before: Record, after: Record, cause: Cause, at: datetime) -> Change:
         """A change of policy: an event though the status stays."""
@@ -153,3 +145,8 @@ class Journal:
             previous_status=status(before),
         )
         return replace(change, events=(*change.events, told))
+
+
+def _is_told(change: Change) -> bool:
+    """To a receiver that the change addresses, or to those who are registered for such events."""
+    return any(event.type in DELIVERED for event in change.events)

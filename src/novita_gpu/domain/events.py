@@ -52,6 +52,7 @@ class EventType(StrEnum):
     LIMIT_REACHED = "launch.limit_reached"  # the operator's limit has no room for it: it waits
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted
     WEBHOOK_TEST = "webhook.test"
+    ENDPOINT_OFF = "webhook.endpoint_off"  # nothing but failures for days: it is told nothing more
 
 
 DELIVERED = frozenset(

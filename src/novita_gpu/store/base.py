@@ -11,11 +11,13 @@ StoreError
     ├── InUse       a heartbeat came after the one that the stop had weighed
     ├── OverLimit   the operator's limits have no room for what it may come to bill
     ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
+    ├── Full        there are as many endpoints as there may be
     └── ClaimLost   the idempotency mark is no longer ours
 """
 
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from msgspec import field
 
@@ -70,6 +72,9 @@ class OverLimit(Lost):
 class NotRunning(Lost): ...
 
 
+class Full(Lost): ...
+
+
 class ClaimLost(Lost): ...
 
 
@@ -110,7 +115,11 @@ class Try(Value, frozen=True, kw_only=True):
 
 
 class Delivery(Value, frozen=True, kw_only=True):
-    """One event on its way to one receiver. The store gives `revision`, and `sequence`, its event's."""
+    """One event on its way to one receiver. The store gives `revision`, `number`, by which deliveries are listed, and
+    `sequence`, its event's.
+
+    Of `tries` the first `tries_before` belong to an earlier round of its schedule: it was sent again on request.
+    """
 
     id: str  # also the `webhook-id`, constant over retries: derives from the event's id
     event_id: str
@@ -118,11 +127,38 @@ class Delivery(Value, frozen=True, kw_only=True):
     due: datetime
     state: Literal["pending", "delivered", "exhausted"] = "pending"
     tries: tuple[Try, ...] = ()
+    tries_before: int = 0
     created_at: datetime
     instance_id: InstanceId | None = None
     type: str = ""
+    endpoint_id: str | None = None  # the registered one; None: an instance's receiver, or the configured one
     sequence: int = 0
+    number: int = 0
     revision: int = 0
+
+    @property
+    def host(self) -> str:
+        """Host and port of its receiver, as far as the address can be read: those of one host share a queue."""
+        try:
+            return urlsplit(self.url).netloc.rpartition("@")[2].lower()
+        except ValueError:
+            return self.url
+
+
+def addressed(event: Event, url: str, endpoint_id: str | None = None) -> Delivery:
+    """The delivery of an event to a receiver. Its id derives from both: made twice, it is still one."""
+    base = event.id.replace("evt_", "msg_", 1)
+    return Delivery(
+        id=base if endpoint_id is None else f"{base}_{endpoint_id.rpartition('_')[2]}",
+        event_id=event.id,
+        url=url,
+        due=event.at,
+        created_at=event.at,
+        instance_id=event.instance_id,
+        type=event.type.value,
+        endpoint_id=endpoint_id,
+        sequence=event.sequence,
+    )
 
 
 class Change(Value, frozen=True, kw_only=True):

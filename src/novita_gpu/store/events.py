@@ -31,16 +31,16 @@ class Events:
         """The event with its sequence. For what belongs to no change of a record. Idempotent by the event's id."""
         keys = self._keys
         fixed = [
-            *(keys.sequence(), keys.events(), keys.appended(event.id), keys.feed(), keys.feed_number(), keys.due()),
-            *(keys.deliveries(), keys.delivery_number(), keys.type(event.type)),
+            *(keys.sequence(), keys.events(), keys.appended(event.id), keys.feed(), keys.feed_number()),
+            *(keys.receivers(), keys.rests(), keys.deliveries(), keys.delivery_number(), keys.type(event.type)),
             *(keys.timeline(event.instance_id or InstanceId("")), keys.counts()),
         ]
         words: list[Word] = [encode(replace(event, sequence=0)), millis(APPENDED_FOR), FEED_CAP]
         words += [int(event.instance_id is not None), len(deliveries), event_count(event.type)]
         for delivery in deliveries:
-            words += [delivery.id, delivery_document(delivery), micros(delivery.due)]
-        open_keys = (keys.delivery(delivery.id) for delivery in deliveries)
-        return replace(event, sequence=await self._wire.number(APPEND, [*fixed, *open_keys], words))
+            words += [delivery.id, delivery_document(delivery), micros(delivery.due), delivery.host]
+        touched = [*fixed, *keys.of_deliveries(deliveries)]
+        return replace(event, sequence=await self._wire.number(APPEND, touched, words))
 
     async def read(
         self,

@@ -4,11 +4,13 @@ All keys share one hash tag, so that a commit is one script on one slot of a clu
 only keys of its prefix: the server may be shared with others.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import sha256
 
 from novita_gpu.domain.instance import CloudId, InstanceId
 from novita_gpu.domain.value import Value
+from novita_gpu.store.base import Delivery
 
 # How long a closed record, its timeline and its name are found, unless the operator says otherwise. Too small: a
 # deleted instance is unknown to who asks, and a machine of its that turns up is nobody's.
@@ -16,8 +18,10 @@ CLOSED_FOR = timedelta(days=7)
 # An answer is given again for this long (public contract), and an unanswered claim blocks its key for so long.
 ANSWERED_FOR = timedelta(hours=24)
 CLAIMED_FOR = timedelta(seconds=30)
-# A delivery that is over can be looked up and replayed for this long. The last try comes 76 hours after the first.
-FINISHED_FOR = timedelta(days=7)
+# A delivery that is over can be looked up and sent again for this long, unless the store is told otherwise.
+FINISHED_FOR = timedelta(days=30)
+# A receiver is spared for so long at most, whatever it asks for.
+RESTS_AT_MOST = timedelta(hours=24)
 # A repeated append is recognised for this long: far above the longest retry of a lost answer.
 APPENDED_FOR = timedelta(hours=1)
 # The memory of empty regions ends by itself when nothing was added to it for this long.
@@ -48,9 +52,13 @@ LIFETIMES = {
     "feed": Lifetime(why="holds the last changes only, by number"),
     "feed-number": Lifetime(why="numbers of the feed are never given twice"),
     "delivery": Lifetime(ttl=FINISHED_FOR, why="an open delivery never expires; it does once it is over"),
-    "due": Lifetime(why="holds open deliveries only"),
+    "queue": Lifetime(why="holds open deliveries only"),
+    "receivers": Lifetime(why="holds receivers with open deliveries only"),
+    "rests": Lifetime(ttl=RESTS_AT_MOST, from_start=True, why="each rest carries its own end"),
     "deliveries": Lifetime(why="an index; `Deliveries.trim` removes what has expired"),
     "delivery-number": Lifetime(why="numbers of deliveries are never given twice"),
+    "endpoints": Lifetime(why="the list of registered endpoints"),
+    "endpoint": Lifetime(why="removed on request"),
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
@@ -158,9 +166,21 @@ class Keys(Value, frozen=True):
         """Hash: the document, and beside it sequence, number and state."""
         return self._of("delivery", delivery_id)
 
-    def due(self) -> str:
-        """Sorted set of the ids of open deliveries by the time at which they are due."""
-        return self._of("due")
+    def queue(self, host: str) -> str:
+        """Sorted set of the ids of one receiver's open deliveries by the time at which they are due."""
+        return self._of("queue", host)
+
+    def receivers(self) -> str:
+        """Sorted set of hosts by the time at which something is due for them and they are not resting."""
+        return self._of("receivers")
+
+    def rests(self) -> str:
+        """Sorted set of hosts by the time until which they are spared."""
+        return self._of("rests")
+
+    def of_deliveries(self, deliveries: Iterable[Delivery]) -> list[str]:
+        """For each its own key and that of its queue."""
+        return [key for each in deliveries for key in (self.delivery(each.id), self.queue(each.host))]
 
     def deliveries(self) -> str:
         """Sorted set of the ids of all deliveries by number, which is by age."""
@@ -169,6 +189,14 @@ class Keys(Value, frozen=True):
     def delivery_number(self) -> str:
         """The number of the last delivery."""
         return self._of("delivery-number")
+
+    def endpoints(self) -> str:
+        """Set of the ids of registered endpoints."""
+        return self._of("endpoints")
+
+    def endpoint(self, endpoint_id: str) -> str:
+        """Hash: the document, secrets with it, and beside it revision and the sequence up to which it has all."""
+        return self._of("endpoint", endpoint_id)
 
     def claim(self, key: str) -> str:
         """Hash: the mark on one Idempotency-Key, later its answer. Hashed: the caller chooses `key`."""

@@ -8,11 +8,12 @@ from typing import Self
 
 from novita_gpu.store.abilities import Lack, lacks
 from novita_gpu.store.deliveries import Deliveries
+from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.store.events import Events
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import Feed
 from novita_gpu.store.idempotency import Claims
-from novita_gpu.store.keys import CLOSED_FOR, Keys
+from novita_gpu.store.keys import CLOSED_FOR, FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
@@ -28,6 +29,7 @@ class Store:
     records: Records
     events: Events
     deliveries: Deliveries
+    endpoints: Endpoints
     claims: Claims
     facts: Facts
     looks: Looks
@@ -74,10 +76,11 @@ def open_store(
     monotonic: Callable[[], float] = time.monotonic,
     block_s: float = BLOCK_AT_MOST_S,
     closed_for: timedelta = CLOSED_FOR,
+    finished_for: timedelta = FINISHED_FOR,
 ) -> Store:
     """The store at a `redis://`, `rediss://` or `unix://` address. Nothing is sent before the first call.
 
-    `closed_for`: how long closed records are kept.
+    `closed_for` and `finished_for`: how long closed records, and deliveries that have ended, are kept.
     """
     wire, keys = Wire(*clients(url)), Keys(prefix)
     records, feed, facts = Records(wire, keys, closed_for=closed_for), Feed(wire, keys), Facts(wire, keys)
@@ -86,7 +89,8 @@ def open_store(
         wire=wire,
         records=records,
         events=Events(wire, keys),
-        deliveries=Deliveries(wire, keys),
+        deliveries=Deliveries(wire, keys, finished_for=finished_for),
+        endpoints=Endpoints(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

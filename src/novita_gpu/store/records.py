@@ -176,10 +176,17 @@ class Records:
         fixed = [
             *(keys.record(after.id), keys.activity(after.id), keys.timeline(after.id), keys.closed_name(after.name)),
             *(keys.claim(change.claim.key if change.claim else ""), keys.sequence(), keys.events(), keys.living()),
-            *(keys.closed(), keys.feed(), keys.feed_number(), keys.due(), keys.deliveries(), keys.delivery_number()),
+            *(
+                keys.closed(),
+                keys.feed(),
+                keys.feed_number(),
+                keys.receivers(),
+                keys.deliveries(),
+                keys.delivery_number(),
+            ),
             *(keys.name(after.name), keys.name(before.name if before else after.name)),
             *(keys.machine(machine or CloudId("")), keys.machine(had_machine or CloudId(""))),
-            *(keys.reserved(), keys.counts()),
+            *(keys.reserved(), keys.counts(), keys.rests()),
         ]
         words: list[Word] = [
             *(commit, before.revision if before else 0, after.id, record_document(after)),
@@ -199,7 +206,7 @@ class Records:
         for delivery in change.deliveries:
             words += _delivery_words(delivery, change)
         types = (keys.type(event.type) for event in change.events)
-        return [*fixed, *types, *(keys.delivery(delivery.id) for delivery in change.deliveries)], words
+        return [*fixed, *types, *keys.of_deliveries(change.deliveries)], words
 
 
 def takes_heartbeats(record: Record) -> bool:
@@ -227,7 +234,7 @@ def _or_none(limit: int | None) -> Word:
 def _delivery_words(delivery: Delivery, change: Change) -> list[Word]:
     ids = [event.id for event in change.events]
     place = ids.index(delivery.event_id) + 1 if delivery.event_id in ids else 0
-    return [delivery.id, delivery_document(delivery), place, delivery.sequence, micros(delivery.due)]
+    return [delivery.id, delivery_document(delivery), place, delivery.sequence, micros(delivery.due), delivery.host]
 
 
 def _refusal(verdict: bytes, facts: Sequence[bytes], change: Change) -> StoreError:

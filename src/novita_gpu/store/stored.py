@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
 from msgspec.structs import asdict, replace
 
+from novita_gpu.domain.endpoint import Endpoint
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import Record
 from novita_gpu.domain.look import Row, SweepMark
@@ -34,6 +35,7 @@ _any: json.Decoder[dict[str, Any]] = json.Decoder(dict[str, Any])
 _record = json.Decoder(Record)
 _event = json.Decoder(_StoredEvent)
 _delivery = json.Decoder(Delivery)
+_endpoint = json.Decoder(Endpoint)
 _answer = json.Decoder(Answer)
 _row = json.Decoder(Row)
 _mark = json.Decoder(SweepMark)
@@ -91,11 +93,21 @@ def event_of(document: bytes, sequence: int) -> Event:
 
 def delivery_document(delivery: Delivery) -> bytes:
     """The delivery without what lives beside its document."""
-    return encode(replace(delivery, sequence=0, revision=0))
+    return encode(replace(delivery, sequence=0, number=0, revision=0))
 
 
-def delivery_of(document: bytes, sequence: bytes, revision: bytes) -> Delivery:
-    return replace(_decoded(_delivery, document), sequence=int(sequence), revision=int(revision))
+def delivery_of(document: bytes, sequence: bytes, number: bytes, revision: bytes) -> Delivery:
+    known = _decoded(_delivery, document)
+    return replace(known, sequence=int(sequence), number=int(number), revision=int(revision))
+
+
+def endpoint_document(endpoint: Endpoint) -> bytes:
+    """The endpoint without what lives beside its document."""
+    return encode(replace(endpoint, revision=0))
+
+
+def endpoint_of(document: bytes, revision: bytes) -> Endpoint:
+    return replace(_decoded(_endpoint, document), revision=int(revision))
 
 
 def answer_of(document: bytes) -> Answer:

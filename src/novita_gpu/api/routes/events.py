@@ -1,15 +1,15 @@
 """What happened: by pages, of one instance or of all, and as a live stream."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
-from litestar.response.streaming import ASGIStreamingResponse
 
 from novita_gpu import observe
 from novita_gpu.api.desk import Desk, desk_of
+from novita_gpu.api.live import LiveStream
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.api.reading import asked, ref_of
 from novita_gpu.contract import EventList, EventsQuery, TimelineQuery, encode, event_view
@@ -72,9 +72,7 @@ async def log(request: Asked) -> ASGIResponse:
         return await _page(desk, query.after or 0, query.limit, wanted)
     desk.streams.check()
     after = await _begin(desk, query.after if last is None else last)
-    return ASGIStreamingResponse(
-        iterator=_stream(desk, after, wanted), media_type=STREAM, headers={"x-accel-buffering": "no"}
-    )
+    return LiveStream(_stream(desk, after, wanted), media_type=STREAM, within=desk.parts.slow_after)
 
 
 async def _page(desk: Desk, after: int, limit: int, wanted: Wanted) -> ASGIResponse:
@@ -103,7 +101,7 @@ async def _begin(desk: Desk, after: int | None) -> int:
     return min(after, max(known, await desk.parts.store.events.last_sequence()))
 
 
-async def _stream(desk: Desk, after: int, wanted: Wanted) -> AsyncIterator[bytes]:
+async def _stream(desk: Desk, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
     """Frames until the client or the server goes; a comment now and then shows both that the other is there."""
     with desk.streams.place():
         yield b"retry: 2000\n\n"
@@ -113,9 +111,9 @@ async def _stream(desk: Desk, after: int, wanted: Wanted) -> AsyncIterator[bytes
             except StoreError as error:
                 told.warning("stream.ended", reason=str(error))
                 return  # the client comes back and goes on after what it read last
-            for entry in batch:
-                if entry.is_of(wanted.type, wanted.instance):
-                    yield entry.frame
+            frames = [entry.frame for entry in batch if entry.is_of(wanted.type, wanted.instance)]
+            if frames:
+                yield b"".join(frames)
             if not batch and not await _advanced(desk, after):
                 yield b": still here\n\n"
 

@@ -1,10 +1,10 @@
 -- One commit: a record with its events, deliveries and kept answer, all or none. See records.py for keys and words.
 local record, activity, timeline, closed_name, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local sequence_key, events, living, closed = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local feed_stream, feed_number, due, deliveries, delivery_number = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local feed_stream, feed_number, outbox = KEYS[10], KEYS[11], { KEYS[12], KEYS[21], KEYS[13], KEYS[14] }
 local name, name_before, machine, machine_before = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
 local reserved_key, counts = KEYS[19], KEYS[20]
-local TYPES = 20
+local TYPES = 21
 
 local commit, expected, id, document = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local takes_heartbeats, closed_at, closed_for_ms, weighed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -63,11 +63,12 @@ for i = 1, event_count do
   sequences[i] = sequence
 end
 for i = 1, delivery_count do
-  local word = WORDS + event_count + (i - 1) * 5
+  local word = WORDS + event_count + (i - 1) * 6
   local of_event = tonumber(ARGV[word + 3])
   local its_sequence = of_event > 0 and sequences[of_event] or ARGV[word + 4]
-  local key = KEYS[TYPES + event_count + i]
-  deliver(key, due, deliveries, delivery_number, ARGV[word + 1], ARGV[word + 2], its_sequence, ARGV[word + 5])
+  local key = TYPES + event_count + 2 * i - 1
+  local id, its_document, due_at, host = ARGV[word + 1], ARGV[word + 2], ARGV[word + 5], ARGV[word + 6]
+  deliver(outbox, KEYS[key], KEYS[key + 1], id, its_document, its_sequence, due_at, host)
 end
 
 for what, by in string.gmatch(counted, '(%S+)=(%d+)') do

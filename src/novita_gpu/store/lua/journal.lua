@@ -19,14 +19,29 @@ local function tell(counter, stream, indexes, document)
   return sequence
 end
 
--- Stores an open delivery, unless it is known: its id derives from event and receiver.
-local function deliver(key, due, all, counter, id, document, sequence, due_at)
+-- A receiver's place among all: when its first delivery is due, but not before its rest is over.
+local function place(queue, receivers, rests, host)
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  if not first[2] then
+    redis.call('ZREM', receivers, host)
+    return
+  end
+  local rest = redis.call('ZSCORE', rests, host)
+  local at = rest and tonumber(rest) > tonumber(first[2]) and rest or first[2]
+  redis.call('ZADD', receivers, at, host)
+end
+
+-- Stores an open delivery, unless it is known: its id derives from event and receiver. `outbox`: receivers, rests, all
+-- deliveries, and the counter of their numbers.
+local function deliver(outbox, key, queue, id, document, sequence, due_at, host)
   if redis.call('EXISTS', key) == 1 then
     return false
   end
+  local receivers, rests, all, counter = unpack(outbox)
   local number = whole(redis.call('INCR', counter))
   redis.call('HSET', key, 'document', document, 'sequence', sequence, 'number', number, 'revision', 1)
-  redis.call('ZADD', due, due_at, id)
+  redis.call('ZADD', queue, due_at, id)
   redis.call('ZADD', all, number, id)
+  place(queue, receivers, rests, host)
   return true
 end

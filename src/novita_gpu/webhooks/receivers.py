@@ -1,0 +1,80 @@
+"""What is known of a delivery's receiver: what signs for it now, and whether it is still there."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from novita_gpu.domain.endpoint import Endpoint, failed, succeeded
+from novita_gpu.domain.events import Event, EventType
+from novita_gpu.domain.value import Value
+from novita_gpu.store.base import Delivery, Stale
+from novita_gpu.store.endpoints import Endpoints
+from novita_gpu.webhooks.schedule import Reply
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+REMOVED = "its endpoint was removed"
+OFF = "its endpoint is switched off"
+
+
+class Receiver(Value, frozen=True, kw_only=True):
+    """`gone`: why there is no use in sending to it."""
+
+    secrets: tuple[str, ...] = ()
+    endpoint: Endpoint | None = None
+    gone: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Receiver(endpoint={self.endpoint!r}, gone={self.gone!r}, secrets='***')"
+
+
+class Receivers:
+    """`default` are the secrets that sign for whoever is no registered endpoint, the newest first."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        default: Sequence[str],
+        now: Callable[[], datetime],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._endpoints, self._default = endpoints, tuple(default)
+        self._now, self._new_id = now, new_id
+
+    async def of(self, delivery: Delivery) -> Receiver:
+        if delivery.endpoint_id is None:
+            return Receiver(secrets=self._default)
+        endpoint = await self._endpoints.load(delivery.endpoint_id)
+        if endpoint is None:
+            return Receiver(gone=REMOVED)
+        return Receiver(
+            secrets=endpoint.secrets(self._now()), endpoint=endpoint, gone=None if endpoint.enabled else OFF
+        )
+
+    async def heard(self, receiver: Receiver, reply: Reply) -> None:
+        """Whether it succeeds or fails is remembered; one that only fails is switched off after days, and told of."""
+        endpoint = receiver.endpoint
+        if endpoint is None or reply.final:
+            return
+        now = self._now()
+        after = succeeded(endpoint) if reply.is_success else failed(endpoint, now)
+        if after == endpoint:
+            return
+        try:
+            await self._endpoints.save(after, None if after.enabled else self._told(after, now))
+        except Stale:
+            return  # changed meanwhile, or heard of by another sending: the next answer is weighed anew
+        if not after.enabled:
+            _log.warning("endpoint_off", endpoint=after.id, failing_since=str(after.failing_since))
+
+    def _told(self, endpoint: Endpoint, now: datetime) -> Event:
+        since = endpoint.failing_since or now
+        return Event(
+            id=self._new_id("evt"),
+            type=EventType.ENDPOINT_OFF,
+            at=now,
+            actor="webhooks",
+            reason=f"{endpoint.off_reason}: switch it on again once it answers",
+            facts={"endpointId": endpoint.id, "failingSince": since.isoformat()},
+        )
