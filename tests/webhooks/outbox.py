@@ -14,12 +14,12 @@ from novita_gpu.webhooks import Sender
 from novita_gpu.webhooks.receivers import Receiver
 from novita_gpu.webhooks.schedule import Reply
 
-STARTED_AT = datetime.now(UTC).replace(microsecond=0)
+STARTED_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 INSTANCE = InstanceId("ins_00000000000000000000000001")
 
 
 class Clock:
-    """Time that stands until it is turned. It begins at the present: the signature library compares with it."""
+    """Time that stands until it is turned."""
 
     def __init__(self) -> None:
         self.now = STARTED_AT

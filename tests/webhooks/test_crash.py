@@ -30,8 +30,6 @@ Trouble = Literal["killed", "lost", "unheard"]
 TROUBLES: tuple[Trouble, ...] = ("killed", "lost", "unheard")
 # Told to an instance's receiver and to a registered endpoint; and one that only the endpoint takes.
 EXPECTED = {"msg_1", "msg_1_1", "msg_2_1"}
-# The receivers' library compares with the present: a life of some minutes lies around it.
-EARLIER = timedelta(minutes=4)
 
 
 class Fate(Blade):
@@ -78,7 +76,6 @@ class World:
     def __init__(self, url: str, prefix: str, store: Store, sender: type[Sender]) -> None:
         self.url, self.prefix, self.store, self._sender = url, prefix, store, sender
         self.clock = Clock()
-        self.clock.turn(-EARLIER)
         self._ids = 0
 
     def new_id(self, prefix: str) -> str:
@@ -88,7 +85,7 @@ class World:
     async def begin(self, own: Receiver, endpoint: Receiver) -> None:
         made = Endpoint(id="whe_1", url=endpoint.url, secret=SECRET, created_at=STARTED_AT, updated_at=STARTED_AT)
         await self.store.endpoints.add(made)
-        first, second = (replace(an_event(number), at=self.clock.now) for number in (1, 2))
+        first, second = an_event(1), an_event(2)
         await self.store.events.append(first, [addressed(first, own.url)])
         await self.store.events.append(second)
 
