@@ -32,7 +32,7 @@ NET = "safety_net"
 FINISH_WITHIN = timedelta(seconds=15)
 # A worker looks whether the queue is still there, after so many of the shortest intervals between listings. Longer, and
 # all that was in a queue that was lost is late by that; shorter, and an idle worker asks the store more often.
-WATCH_EVERY = 5
+WATCH_EVERY = 7
 WATCH_AT_MOST = timedelta(seconds=15)
 # Alarms of one round trip. More would hold up the event loop while they are packed.
 AT_ONCE = 200

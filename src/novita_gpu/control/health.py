@@ -18,9 +18,10 @@ from novita_gpu.contract import (
     time_text,
 )
 from novita_gpu.contract.health import Verdict
-from novita_gpu.control.idle_check import LATE, IdleCheck, LastCheck, late_by
+from novita_gpu.control.idle_check import FACT as CHECK
+from novita_gpu.control.idle_check import LATE, IdleCheck, LastCheck, check_of, late_by
 from novita_gpu.control.launch import HELD_FACT
-from novita_gpu.control.ledger import Ledger
+from novita_gpu.control.ledger import ORPHANS, known_of
 from novita_gpu.control.sync_log import FACT as SYNC
 from novita_gpu.control.sync_log import LOCK, Synced, SyncState, state_of
 from novita_gpu.domain.instance import Record, bills_in_vain
@@ -99,7 +100,6 @@ class Health:
         self._place = place
         self._version, self._now, self._began = version, now, now()
         self._checks = Checks(at=self._began, store="not checked yet")
-        self._ledger = Ledger(store)
 
     async def watch(self) -> None:
         """Checks for ever."""
@@ -112,9 +112,7 @@ class Health:
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 mark = await self._store.looks.mark()
-                last_check = await self._idle_check.last()
-                held, synced = await self._store.facts.several(HELD_FACT, SYNC)
-                orphans = sum(not one.lookalike for one in await self._ledger.known())
+                held, synced, checked, orphans = await self._store.facts.several(HELD_FACT, SYNC, CHECK, ORPHANS)
                 holder = await self._store.facts.holder(LOCK)
         except (StoreError, TimeoutError) as fault:
             self._checks = Checks(at=self._now(), store=str(fault) or "no answer")
@@ -125,8 +123,8 @@ class Health:
             store_ms=elapsed_ms,
             mark=mark,
             held=held,
-            orphans=orphans,
-            last_check=last_check,
+            orphans=sum(not one.lookalike for one in known_of(orphans)),
+            last_check=check_of(checked),
             sync=state_of(synced),
             holder=holder,
         )

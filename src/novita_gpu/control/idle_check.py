@@ -108,8 +108,7 @@ class IdleCheck:
         return TriggerView(**told, results=tuple(rows), message=_message(result, outcomes.count("warned")))
 
     async def last(self) -> LastCheck | None:
-        stored = await self._store.facts.fact(FACT)
-        return msgspec.json.decode(stored, type=LastCheck) if stored else None
+        return check_of(await self._store.facts.fact(FACT))
 
     async def stats(self) -> AutoStopStats:
         """Raises the store's `Unavailable`."""
@@ -193,6 +192,11 @@ class IdleCheck:
 
 def _is_watched(record: Record) -> bool:
     return record.wants is Wish.RUNNING and not record.failure and not record.deleted_at
+
+
+def check_of(stored: str | None) -> LastCheck | None:
+    """The fact, read."""
+    return msgspec.json.decode(stored, type=LastCheck) if stored else None
 
 
 def late_by(last: LastCheck | None, now: datetime) -> timedelta:

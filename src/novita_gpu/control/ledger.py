@@ -25,6 +25,11 @@ class Confirmed(Value, frozen=True, kw_only=True):
     until: datetime
 
 
+def known_of(stored: str | None) -> tuple[Unclaimed, ...]:
+    """The fact, read."""
+    return msgspec.json.decode(stored, type=tuple[Unclaimed, ...]) if stored else ()
+
+
 class Ledger:
     """Every call may raise the store's `Unavailable`. Of two writers at once the later counts: a sighting may come
     late by that, and is never invented.
@@ -41,8 +46,7 @@ class Ledger:
         return (await self._feed.position()).incarnation or ""
 
     async def known(self) -> tuple[Unclaimed, ...]:
-        stored = await self._facts.fact(ORPHANS)
-        return msgspec.json.decode(stored, type=tuple[Unclaimed, ...]) if stored else ()
+        return known_of(await self._facts.fact(ORPHANS))
 
     async def write(self, known: Collection[Unclaimed]) -> None:
         if known:

@@ -34,12 +34,12 @@ class Pace(Value, frozen=True, kw_only=True):
 
 
 LOCAL = Pace(
-    read=timedelta(seconds=2),
-    schedule=timedelta(seconds=1.25),
+    read=timedelta(seconds=2.3),
+    schedule=timedelta(seconds=1.35),
     abandoned=timedelta(seconds=9.5),
     presence=timedelta(minutes=5),
     safety_net=timedelta(minutes=2),
-    health=timedelta(seconds=10),
+    health=timedelta(seconds=15),
 )
 HOSTED = Pace(
     read=timedelta(seconds=5),
