@@ -175,13 +175,17 @@ async def serving(
     prefix: str = "novita-gpu",
     timing: Timing | None = None,
     quirks: Quirks | None = None,
+    cloud: Cloud | None = None,
     mutation_timeout: timedelta = timedelta(seconds=30),
     **settings: object,
 ) -> AsyncGenerator[Service]:
-    """The service for as long as the block runs; without `redis_url` on a private Valkey of its own."""
+    """The service for as long as the block runs; without `redis_url` on a private Valkey of its own.
+
+    `cloud`: another one's, else one of its own.
+    """
     async with AsyncExitStack() as stack:
         simulated = SimulatorSettings(timing=timing or QUICK_TIMING, quirks=quirks or Quirks())
-        cloud = await stack.enter_async_context(running(simulated))
+        cloud = cloud or await stack.enter_async_context(running(simulated))
         place = {"data_dir": folder, "redis_url": redis_url, "redis_key_prefix": prefix}
         given = {**QUICK, "novita_api_base_url": cloud.root, **place, **settings}
         plane = await stack.enter_async_context(opened(Settings.load(**given), mutation_timeout=mutation_timeout))
