@@ -5,7 +5,7 @@
 set -eu
 
 if command -v npm > /dev/null && [ ! -e .tools/node/node_modules/standardwebhooks ]; then
-    npm install --no-audit --no-fund --silent --prefix .tools/node standardwebhooks@1 > /dev/null 2>&1 ||
+    npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=20000 --prefix .tools/node standardwebhooks@1 > /dev/null 2>&1 ||
         echo "npm cannot install standardwebhooks: the test that needs it tries itself, or is skipped" >&2
 fi
 

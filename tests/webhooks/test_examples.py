@@ -109,7 +109,8 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if NODE_MODULES.exists():
         return NODE_MODULES
     folder = tmp_path_factory.mktemp("node")
-    words = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder), "standardwebhooks@1"]
+    words = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1", "--fetch-timeout=20000"]
+    words += ["--prefix", str(folder), "standardwebhooks@1"]
     if subprocess.run(words, capture_output=True, timeout=100).returncode and not os.environ.get("CI"):
         pytest.skip("needs the npm registry")
     return folder / "node_modules"
