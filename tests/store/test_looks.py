@@ -5,6 +5,7 @@ from novita_gpu.domain.look import Look, Row
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.looks import Looks
 from tests.store.samples import NOON, after, attempt, machine, mark, new_record, row
+from tests.valkey import forget
 
 MARKER = "dep/ins_1/1"
 
@@ -129,3 +130,19 @@ async def test_a_marker_written_by_others_is_only_text(store: Store) -> None:
     await store.looks.publish([odd, row("m2")], mark())
     look = await store.looks.look(with_machine("m9", MARKER))
     assert look and look.marked == ()
+
+
+async def test_what_was_published_to_one_server_is_not_taken_for_known_to_another(valkey_url: str, prefix: str) -> None:
+    """Both were published to as often: only what changed since would be written, and the rest stay as it was there."""
+    first, second = f"{valkey_url.partition('?')[0]}?db=0", f"{valkey_url.partition('?')[0]}?db=1"
+    async with open_store(first, prefix=prefix) as store:
+        await store.looks.publish([row("m1", at=after(1))], mark(after(1)))
+        await store.wire.turn_to(second)
+        await store.looks.publish([row("m1", at=after(2), status="exited")], mark(after(2)))
+        await store.wire.turn_to(first)
+        await store.looks.publish([row("m1", at=after(3), status="exited")], mark(after(3)))
+        assert [found.seen.status for found in await store.looks.rows()] == ["exited"]
+        await store.wire.turn_to(second)
+        await forget(store)
+        await store.wire.turn_to(first)
+        await forget(store)

@@ -1,7 +1,8 @@
 """What the last listings say of the cloud's machines, shared by all who decide, so that one look answers for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from uuid import uuid4
 
 from msgspec.structs import replace
 
@@ -19,11 +20,11 @@ LOOK = Script("look")
 class Looks:
     """The last listing. Every call may raise `Unavailable`."""
 
-    def __init__(self, wire: Wire, keys: Keys) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, keys: Keys, new_name: Callable[[], str] = lambda: uuid4().hex) -> None:
+        self._wire, self._new_name = wire, new_name
         self._keys = (keys.rows(), keys.markers(), keys.mark())
         self._published: Mapping[CloudId, Row] = {}
-        self._generation = ""  # of what was published last here; "" when that is not all that is known
+        self._generation = ""  # names what was published last here; "" when that is not all that is known
 
     async def publish(self, rows: Sequence[Row], mark: SweepMark) -> bool:
         """Makes a listing what is known, at once for all readers. False: a later one is known already.
@@ -31,33 +32,30 @@ class Looks:
         Each row's `seen.at` is the begin of the listing. A complete listing replaces all; any other only
         updates the rows it has. Writes what changed, or all when somebody else has published in between.
         """
-        seen = {row.id: row for row in rows}
-        if self._generation:
-            generation = await self._write(seen, mark, self._generation)
-            if generation > 0:
-                self._remember({**({} if mark.complete else self._published), **seen}, generation)
-                return True
-        generation = await self._write(seen, mark, "")
-        self._remember(seen, generation if mark.complete else 0)
-        return generation > 0
+        seen, name = {row.id: row for row in rows}, self._new_name()
+        if self._generation and await self._write(seen, mark, self._generation, name):
+            self._remember({**({} if mark.complete else self._published), **seen}, name)
+            return True
+        is_known = await self._write(seen, mark, "", name)
+        self._remember(seen, name if is_known and mark.complete else "")
+        return is_known
 
-    def _remember(self, rows: Mapping[CloudId, Row], generation: int) -> None:
-        self._published = rows if generation > 0 else {}
-        self._generation = str(generation) if generation > 0 else ""
+    def _remember(self, rows: Mapping[CloudId, Row], name: str) -> None:
+        self._published, self._generation = rows if name else {}, name
 
-    async def _write(self, seen: Mapping[CloudId, Row], mark: SweepMark, known: str) -> int:
+    async def _write(self, seen: Mapping[CloudId, Row], mark: SweepMark, known: str, name: str) -> bool:
         before: Mapping[CloudId, Row] = self._published if known else {}
         written = [row for row in seen.values() if not mark.complete or _changed(before.get(row.id), row)]
         gone = [row for row in before.values() if row.id not in seen] if mark.complete else []
         marked = {member for row in written for member in _markers(row)}
         replaced = (before[row.id] for row in written if row.id in before)
         unmarked = {member for row in (*gone, *replaced) for member in _markers(row)} - marked
-        words: list[Word] = [known, int(mark.complete), micros(mark.began_at), encode(mark)]
+        words: list[Word] = [known, int(mark.complete), micros(mark.began_at), encode(mark), name]
         words += [len(written), len(gone), len(marked), len(unmarked)]
         for row in written:
             words += [row.id, encode(row)]
         words += [*(row.id for row in gone), *unmarked, *marked]
-        return await self._wire.number(PUBLISH, self._keys, words)
+        return bool(await self._wire.number(PUBLISH, self._keys, words))
 
     async def mark(self) -> SweepMark | None:
         """The mark of the last listing; None before the first."""

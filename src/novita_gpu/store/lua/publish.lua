@@ -1,14 +1,16 @@
 -- Replaces, or adds to, what is known of the cloud's machines. Words: the generation that the publisher builds on
--- ('' when it sends all it has seen), whether the listing is complete, its begin, its mark, how many rows to write,
--- rows to remove, markers to add and markers to remove, then these lists.
+-- ('' when it sends all it has seen), whether the listing is complete, its begin, its mark, the name of this generation,
+-- how many rows to write, rows to remove, markers to add and markers to remove, then these lists. A name, as two servers
+-- would count alike.
 local rows, markers, mark = KEYS[1], KEYS[2], KEYS[3]
 local known, complete, began_at, document = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4]
-local written, removed, marked, unmarked = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local at = 8
+local name = ARGV[5]
+local written, removed, marked, unmarked = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local at = 9
 
 local stored = redis.call('HMGET', mark, 'generation', 'began_at')
 if stored[2] and tonumber(stored[2]) > tonumber(began_at) then
-  return -1
+  return 0
 end
 if known ~= '' and known ~= stored[1] then
   return 0
@@ -31,9 +33,8 @@ at = at + unmarked
 for i = 1, marked do
   redis.call('ZADD', markers, 0, ARGV[at + i])
 end
-local generation = tonumber(stored[1] or '0') + 1
-redis.call('HSET', mark, 'generation', string.format('%.0f', generation), 'began_at', began_at, 'mark', document)
+redis.call('HSET', mark, 'generation', name, 'began_at', began_at, 'mark', document)
 if complete then
   redis.call('HSET', mark, 'complete_at', began_at)
 end
-return generation
+return 1
