@@ -4,6 +4,9 @@
 # which receivers verify webhooks comes from npm.
 set -eu
 
+# npm brings certificates of its own; a proxy's are known to the system only.
+system_certificates=/etc/ssl/certs/ca-certificates.crt
+[ ! -e "$system_certificates" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_certificates}"
 if command -v npm > /dev/null && [ ! -e .tools/node/node_modules/standardwebhooks ]; then
     npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=20000 --prefix .tools/node standardwebhooks@1 > /dev/null 2>&1 ||
         echo "npm cannot install standardwebhooks: the test that needs it tries itself, or is skipped" >&2

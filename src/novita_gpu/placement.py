@@ -127,7 +127,7 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         new_id=new_id,
     )
     root = settings.data_dir / "fallback"
-    calm_s = pace.health.total_seconds()
+    calm_s = 2 * pace.health.total_seconds()  # a fault on the way is noticed at once
     fallback = Fallback(
         store=store,
         shared=url,

@@ -39,7 +39,7 @@ LOCAL = Pace(
     abandoned=timedelta(seconds=9.5),
     presence=timedelta(minutes=5),
     safety_net=timedelta(minutes=2),
-    health=timedelta(seconds=15),
+    health=timedelta(seconds=10),
 )
 HOSTED = Pace(
     read=timedelta(seconds=5),
