@@ -106,10 +106,6 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
     listening, path = Listening(store, utc_now, _name()), settings.data_dir / FACTS_FILE
     facts = _read(path)
 
-    async def work_at(where: str) -> None:
-        await work.turn_to(where)
-        await work.look(utc_now())
-
     async def remember() -> None:
         if not store.is_away:
             facts.update(await _facts(store))
@@ -121,8 +117,6 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         listening=listening,
         facts=facts,
         journal_of=lambda other: Journal(other, Silent(), new_id, settings.webhook_url),
-        rest=work.rest,
-        work_at=work_at,
         now=utc_now,
         new_id=new_id,
     )
@@ -133,6 +127,7 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         shared=url,
         root=root,
         sides=sides,
+        work=work,
         opened=lambda where: _store(settings, where),
         now=utc_now,
         calm_s=calm_s,

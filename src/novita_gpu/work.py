@@ -195,9 +195,12 @@ class Work:
         await self._begin(answers=False)
 
     async def turn_to(self, url: str) -> None:
-        """Rings go to another server from here on, and are answered from there."""
+        """Rings go to another server from here on, and are answered from there. Its queue knows nothing of what is due:
+        a listing finds that.
+        """
         self._url = url
         await self._begin()
+        await self.look(_now())
 
     async def _begin(self, *, answers: bool = True) -> None:
         """Another life in the place of the one before, if there was one."""

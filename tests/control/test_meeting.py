@@ -9,8 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.listening import Listening
 from novita_gpu.control.meeting import Meeting, Met
 from novita_gpu.control.parting import PARTED, known_by, part
+from novita_gpu.control.sides import TwoSides
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import CloudId, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
@@ -242,3 +244,27 @@ async def test_nothing_is_carried_over_from_a_store_that_was_never_begun(valkey_
         await two.private.records.commit(two.private_journal.change(None, new_record("half"), CAUSE, T0))
         assert await two.private.facts.fact(PARTED) is None
         assert await two.meet() == Met()
+
+
+async def test_a_private_store_that_is_half_removed_is_not_met_again(valkey_url: str) -> None:
+    """What was stopped there is started since: its old wish must not come back."""
+    async with apart(valkey_url) as two:
+        (record,) = await two.parted(ready())
+        await two.moved(record, **wished(Wish.STOPPED, record))
+        sides = TwoSides(
+            store=two.shared,
+            listening=Listening(two.shared, lambda: T0),
+            facts={},
+            journal_of=lambda _: two.shared_journal,
+            now=lambda: T0,
+            new_id=two.new_id,
+        )
+        await sides.meet(two.private, two.shared)
+        there = await two.there(record)
+        assert there.wants is Wish.STOPPED
+        await two.moved_there(record, wants=Wish.RUNNING, generation=there.generation + 1)
+        for number in range(8):  # a record knows its last commits: past them none is told from a repeated one
+            await two.moved_there(record, reason=f"{number}")
+        await two.private.facts.forget(f"met:{record.id}")
+        await sides.meet(two.private, two.shared)
+        assert (await two.there(record)).wants is Wish.RUNNING

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import AttemptState, Failure, Record, Run, RunKind, Status, Wish, status
+from novita_gpu.domain.instance import AttemptState, Failure, MutationKind, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.merge import merged
 from novita_gpu.domain.spec import AutoStop
-from tests.domain.given import MACHINE, T0, at, attempt, new, ready
+from tests.domain.given import MACHINE, T0, at, attempt, mutation, new, ready
 
 BASE = replace(ready(), revision=7)
 
@@ -121,3 +121,21 @@ def test_a_stop_that_came_about_here_is_not_told_anew_for_a_write_that_was_done_
     seen = BASE.seen and replace(BASE.seen, at=at(490), status="exited")
     here = ours(seen=seen, stopped_at=at(490), **wished(Wish.STOPPED))
     assert status(merged(BASE, here, theirs(reason="late"))) is Status.STOPPED
+
+
+@pytest.mark.parametrize("state", [AttemptState.OPEN, AttemptState.SETTLED])
+def test_n12_an_attempt_that_was_begun_there_is_never_forgotten(state: AttemptState) -> None:
+    """Its number would be given again, and a second machine be bought under the marker of the first."""
+    base = replace(new(), attempts=(attempt(state=AttemptState.SETTLED),), revision=7)
+    begun = attempt(number=2, marker="dep1/abc/2", state=state)
+    there = replace(base, revision=8, attempts=(*base.attempts, begun), updated_at=at(400))
+    here = replace(base, base=7, revision=20, reason="seen here", updated_at=at(500))
+    for mine in (here, replace(here, **wished(Wish.STOPPED)), replace(here, **wished(Wish.RUNNING))):
+        after = merged(base, mine, there)
+        assert begun in after.attempts
+        assert after.next_attempt == 3
+
+
+def test_t2_what_was_sent_there_is_not_written_over_by_a_later_look_from_here() -> None:
+    there = theirs(mutation=mutation(MutationKind.STOP, 390))
+    assert merged(BASE, ours(reason="seen here"), there).mutation == there.mutation

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from novita_gpu.settings import WrongSettings
 from tests.plane import WITHIN_MS, Service, eventually, serving
 from tests.server.shared import SharedServer, shared_server
 
@@ -155,14 +157,57 @@ async def test_without_a_fallback_writes_are_refused_and_reads_go_on(shared: Sha
         await service.until("stopped")
 
 
-async def test_a_start_while_redis_is_out_goes_on_where_it_was_known_and_is_refused_where_not(
+async def test_a_start_while_redis_is_out_goes_on_where_it_is_known_and_is_refused_elsewhere(
     shared: SharedServer, tmp_path: Path
 ) -> None:
-    from novita_gpu.settings import WrongSettings
-
     async with serving(tmp_path / "data", redis_url=shared.url) as service:
-        assert await mode(service) == "redis"
-    shared.kill()
-    with pytest.raises(WrongSettings, match="nothing is known here"):
-        async with serving(tmp_path / "other", redis_url=shared.url):
-            pass
+        kept, cloud = await service.ready("kept"), service.cloud
+        shared.kill()
+        with pytest.raises(WrongSettings, match="nothing is known here"):
+            async with serving(tmp_path / "other", redis_url=shared.url):
+                pass
+        async with serving(tmp_path / "data", redis_url=shared.url, cloud=cloud) as started:
+            assert await mode(started) == "fallback"
+            made = await started.ready("made-away")
+            await shared.start()
+            await until_mode(started, "redis")
+            assert (await started.instance("kept"))["novitaInstanceId"] == kept["novitaInstanceId"]
+            assert (await started.instance("made-away"))["novitaInstanceId"] == made["novitaInstanceId"]
+            await until_mode(service, "redis")
+            assert (await service.until("ready", of="made-away"))["id"] == made["id"]
+        assert len(service.audit()["alive"]) == service.audit()["everCreated"] == 2
+
+
+async def test_what_a_process_left_that_ended_meanwhile_is_met_by_the_next_start(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(serving(tmp_path / "other", redis_url=shared.url))
+        async with serving(tmp_path / "data", redis_url=shared.url, cloud=other.cloud) as service:
+            await service.ready()
+            shared.kill()
+            await until_mode(service, "fallback")
+            assert (await service.post("/instances/trainer/stop")).status == 202
+            made = await service.ready("made-away")
+        assert (tmp_path / "data" / "fallback" / "0").exists()
+        await shared.start()
+        async with serving(tmp_path / "data", redis_url=shared.url, cloud=other.cloud) as again:
+            await eventually(lambda: not (tmp_path / "data" / "fallback" / "0").exists())
+            await eventually(lambda: again.plane.store.view.by_name("made-away"))
+            assert (await again.until("ready", of="made-away"))["id"] == made["id"]
+            assert (await again.until("stopped"))["desired"] == "stopped"
+        assert other.audit()["everCreated"] == 2
+
+
+async def test_who_knows_more_does_not_go_on_with_what_another_left(shared: SharedServer, tmp_path: Path) -> None:
+    """A slot that was left is for a start that knows nothing, and not for a process with a view of its own."""
+    left = tmp_path / "data" / "fallback" / "0"
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        left.mkdir(parents=True)
+        shared.kill()
+        await until_mode(service, "fallback")
+        assert (tmp_path / "data" / "fallback" / "1" / "valkey.pid").exists()
+        assert list(left.iterdir()) == []
+        await shared.start()
+        await until_mode(service, "redis")

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from novita_gpu.domain.events import Event, EventType
-from novita_gpu.domain.instance import InstanceId
+from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, Lost, NotRunning
 
@@ -16,7 +16,7 @@ GONE_FOR_GOOD = "idempotency answers, deliveries, history and closed instances a
 
 
 class Restoring:
-    """`facts` make the store this deployment's. Several processes may restore at once: each record is written once."""
+    """`facts` make the store this deployment's. Several processes may restore at once: the newest memory counts."""
 
     def __init__(
         self, store: Store, facts: Mapping[str, str], now: Callable[[], datetime], new_id: Callable[[str], str]
@@ -33,16 +33,24 @@ class Restoring:
         for record in store.view.all():
             if record.deleted_at:
                 continue
-            try:
-                await store.records.commit(Change(before=None, after=record))
-                written += 1
-            except Lost as fault:
-                log.info("restoring.known", instance=record.id, reason=str(fault))
-                continue
+            written += await self._is_written(record)
             if at := store.view.activity(record.id):
                 await self._touch(record.id, at)
         if written:
             await self._tell(f"the store came back empty; {written} living instances are from memory; {GONE_FOR_GOOD}")
+
+    async def _is_written(self, record: Record) -> bool:
+        """One that another has written from an older memory is written over: it may lack an intent."""
+        records = self._store.records
+        there = await records.load(record.id)
+        if there and there.revision > record.revision:
+            return False
+        try:
+            await records.commit(Change(before=there, after=record))
+        except Lost as fault:
+            log.info("restoring.known", instance=record.id, reason=str(fault))
+            return False
+        return True
 
     async def _touch(self, instance: InstanceId, at: datetime) -> None:
         try:

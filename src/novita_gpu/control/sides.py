@@ -1,6 +1,6 @@
 """What becomes of records, heartbeats and work when the shared store goes out, and when it is back."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -25,14 +25,11 @@ class TwoSides:
         listening: Listening,
         facts: Mapping[str, str],
         journal_of: Callable[[Store], Journal],
-        rest: Callable[[], Awaitable[None]],
-        work_at: Callable[[str], Awaitable[None]],
         now: Callable[[], datetime],
         new_id: Callable[[str], str],
     ) -> None:
         self._store, self._listening, self._facts = store, listening, facts
-        self._journal_of, self._rest, self._work_at = journal_of, rest, work_at
-        self._now, self._new_id = now, new_id
+        self._journal_of, self._now, self._new_id = journal_of, now, new_id
 
     async def part(self, private: Store) -> None:
         """Fills an empty private store with what is known here. Told there: the shared one hears of it later."""
@@ -42,24 +39,21 @@ class TwoSides:
         await self._tell(private, EventType.STORE_PARTED, reason)
 
     async def meet(self, private: Store, shared: Store) -> None:
-        """Writes what moved in the private store to the shared one. May be repeated."""
+        """Writes what moved in the private store to the shared one. May be repeated until it is through.
+
+        The mark of its begin goes then, before anything else of it: what is half removed is never taken for what moved.
+        """
         if not await self.is_begun(private):
             return
         met = await Meeting(private, shared, self._journal_of(shared), self._now).meet()
         log.info("stores.met", records=met.records, new=met.new, renamed=met.renamed)
         reason = f"the shared store is back; {met.records} records moved meanwhile, {met.new} of them are new"
         await self._tell(shared, EventType.STORE_MET, reason)
+        await private.facts.forget(PARTED)
 
     async def is_begun(self, private: Store) -> bool:
         """The private store was filled, and is not done with."""
         return await private.facts.fact(PARTED) is not None
-
-    async def rest(self) -> None:
-        await self._rest()
-
-    async def work_at(self, url: str) -> None:
-        """Work goes on with the queue of that server, which knows of nothing: a listing finds what is due."""
-        await self._work_at(url)
 
     async def _tell(self, store: Store, type_: EventType, reason: str) -> None:
         await store.events.append(

@@ -10,6 +10,8 @@ from novita_gpu.domain.instance import Attempt, AttemptState, Machine, Record, W
 from novita_gpu.domain.recovery import without_recovery
 
 STRENGTH = {Wish.RUNNING: 0, Wish.STOPPED: 1, Wish.DELETED: 2}
+# What a wish, or anything that is done about it, changes.
+ACTED_BY = ("generation", "machine", "attempts", "mutation", "twin_removal", "recovering")
 POLICIES = ("auto_stop", "recovery", "on_start_capacity", "webhook_url", "health_check")
 
 
@@ -27,22 +29,24 @@ def _saw_less(base: Record, ours: Record, theirs: Record) -> bool:
     """Nobody wished anything there or acted by it; the last that was seen there is older. As by a write that the
     server did late. That its machine is gone is believed from here only where that was wished.
     """
-    is_idle = theirs.generation == base.generation and theirs.machine == base.machine and not theirs.deleted_at
+    is_idle = all(getattr(theirs, name) == getattr(base, name) for name in ACTED_BY) and not theirs.deleted_at
     is_wished = ours.generation != base.generation
     return is_idle and ours.updated_at > theirs.updated_at and (is_wished or ours.machine == base.machine)
 
 
 def _with_attempts(record: Record, other: Record) -> Record:
-    """What the other knows of an attempt that is open here still, and its machine if there is none."""
-    known = {attempt.number: attempt for attempt in other.attempts}
-    attempts = tuple(_known_better(attempt, known.get(attempt.number)) for attempt in record.attempts)
-    record = replace(record, attempts=attempts)
+    """All attempts of both, with what the other knows of one that is open here still, and its machine if there is none.
+
+    One that was left out would have its number given again.
+    """
+    own = {attempt.number: attempt for attempt in record.attempts}
+    for attempt in other.attempts:
+        record = record.with_attempt(_known_better(own.get(attempt.number, attempt), attempt))
     return replace(record, machine=_adopted(record, other)) if record.machine is None else record
 
 
-def _known_better(own: Attempt, other: Attempt | None) -> Attempt:
-    is_better = other is not None and own.state is AttemptState.OPEN and other.state is not AttemptState.OPEN
-    return other if is_better and other else own
+def _known_better(own: Attempt, other: Attempt) -> Attempt:
+    return other if own.state is AttemptState.OPEN else own
 
 
 def _adopted(record: Record, other: Record) -> Machine | None:

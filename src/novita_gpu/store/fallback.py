@@ -33,7 +33,7 @@ ANSWER_S = 1.0
 
 
 class Sides(Protocol):
-    """What the two stores have to do with each other, and who has to know where the store is."""
+    """What the two stores have to do with each other."""
 
     async def part(self, private: Store) -> None:
         """Fills an empty private store with what is known here."""
@@ -47,12 +47,16 @@ class Sides(Protocol):
         """The private store holds what was not written to the shared one yet, or not to its end."""
         ...
 
+
+class Workplace(Protocol):
+    """Where passes are made."""
+
     async def rest(self) -> None:
-        """No work is begun until `work_at`."""
+        """None is begun until `turn_to`; those under way are finished first."""
         ...
 
-    async def work_at(self, url: str) -> None:
-        """Work goes on with the queue of that server."""
+    async def turn_to(self, url: str) -> None:
+        """They are made with the queue of that server."""
         ...
 
 
@@ -66,6 +70,7 @@ class Fallback:
         shared: str,
         root: Path,
         sides: Sides,
+        work: Workplace,
         opened: Callable[[str], Store],
         now: Callable[[], datetime],
         calm_s: float = 10.0,
@@ -73,7 +78,7 @@ class Fallback:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._shared, self._root, self._sides, self._now = store, shared, root, sides, now
-        self._opened = opened
+        self._work, self._works_at, self._opened = work, shared, opened
         self._calm_s, self._pause, self._monotonic = calm_s, pause, monotonic
         self._asked = Wire(connect(shared, connections=1))
         self._doubt = asyncio.Event()
@@ -90,8 +95,8 @@ class Fallback:
         while True:
             try:
                 await self._keep_home() if self.mode == "redis" else await self._keep_away()
-            except (StoreError, CannotStart, OSError) as fault:
-                log.warning("fallback.failed", mode=self.mode, reason=str(fault))
+            except Exception:  # an edge: without this watch nothing ever comes back
+                log.exception("fallback.failed", mode=self.mode)
                 self._store.wire.let_go()
                 await self._pause(ASK_EVERY_S)
 
@@ -102,7 +107,8 @@ class Fallback:
 
     async def begin_away(self) -> str:
         """The address of the private store, where the shared one does not answer at start. Raises `CannotStart`."""
-        url = await self._started()
+        url = await self._started(goes_on=True)
+        self._works_at = url
         self._turned("fallback", "the shared store did not answer at start")
         return url
 
@@ -116,6 +122,8 @@ class Fallback:
 
     async def _keep_home(self) -> None:
         """Until the shared server has been out for a while."""
+        await self._settle(self._shared)
+        await self._leave_server(is_empty=True)
         await self._gather_up()
         while True:
             self._doubt.clear()
@@ -135,6 +143,8 @@ class Fallback:
 
     async def _keep_away(self) -> None:
         """Until the shared server has answered again for a while."""
+        assert self._server
+        await self._settle(self._server.url)
         answers = 0
         while answers < BACK_AFTER:
             await self._pause(ASK_EVERY_S)
@@ -148,28 +158,27 @@ class Fallback:
         url = await self._started()
         await self._store.wire.turn_to(url)
         self._turned("fallback", "the shared store does not answer")
-        await self._sides.work_at(url)
+
+    async def _settle(self, url: str) -> None:
+        """Work is where the store is."""
+        if self._works_at != url:
+            await self._work.turn_to(url)
+            self._works_at = url
 
     async def _come_back(self) -> None:
         """What is under way ends first, so that its answer is written before the stores meet."""
         assert self._server
-        await self._sides.rest()
+        self._works_at = ""
+        await self._work.rest()
         self._store.wire.hold()
-        try:
-            await self._meet(self._server.url)
-        except StoreError:
-            self._store.wire.let_go()
-            await self._sides.work_at(self._server.url)
-            raise
+        await self._meet(self._server.url)
         await self._store.wire.turn_to(self._shared)
         self._turned("redis", "")
-        await self._sides.work_at(self._shared)
-        await self._leave_server(is_empty=True)
         log.warning("fallback.ended", reason="the shared store answers again")
 
-    async def _started(self) -> str:
-        """The private server, filled. What is in it from before goes on: it has not been written elsewhere."""
-        self._slot = self._slot or next(free(self._root))
+    async def _started(self, *, goes_on: bool = False) -> str:
+        """The private server, filled. Who knows nothing `goes_on` with what was left; who knows more begins anew."""
+        self._slot = self._slot or self._free(used=goes_on)
         self._server = self._server or PrivateValkey(self._slot.folder)
         if not self._server.is_used:
             await self._server.start()
@@ -180,8 +189,22 @@ class Fallback:
                 await self._sides.part(private)
         return self._server.url
 
+    def _free(self, *, used: bool) -> Slot:
+        """One that was left in the midst of it if it may be `used`, else an empty one."""
+        for slot in free(self._root):
+            if used or not slot.was_used:
+                return slot
+            slot.leave()
+        raise CannotStart(f"no slot is free in {self._root}")
+
     async def _gather_up(self) -> None:
-        """What processes left that were killed while the shared store was out."""
+        """What processes left that were killed while the shared store was out. What cannot be met waits for a start."""
+        try:
+            await self._meet_left()
+        except StoreError as fault:
+            log.warning("fallback.left", reason=str(fault))
+
+    async def _meet_left(self) -> None:
         for slot in free(self._root):
             try:
                 if not slot.was_used:
@@ -195,7 +218,6 @@ class Fallback:
     async def _meet(self, url: str) -> None:
         async with self._opened(url) as private, self._opened(self._shared) as shared:
             await self._sides.meet(private, shared)
-            await _emptied(private)
 
     async def _leave_server(self, *, is_empty: bool = False) -> None:
         if self._supervising:

@@ -6,7 +6,7 @@ again. One that found no answer in time is not: the server hangs, and the caller
 
 from asyncio import Event, Timeout, get_running_loop, timeout
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from hashlib import sha1
 from importlib.resources import files
@@ -117,7 +117,8 @@ class Wire:
                 limit.reschedule(now)
         self.let_go()
         for client in before:
-            await client.aclose()
+            with suppress(RedisError, OSError):
+                await client.aclose()
 
     def _at(self, redis: Redis, waiting: Redis) -> None:
         self._redis, self._waiting = redis, waiting
