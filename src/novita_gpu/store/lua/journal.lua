@@ -45,3 +45,18 @@ local function deliver(outbox, key, queue, id, document, sequence, due_at, host)
   place(queue, receivers, rests, host)
   return true
 end
+
+-- Stores a document that has moved on from the revision its saver knows: 'stored'; 'repeated' when this very saving was
+-- done already; 'stale' when another came first or there is none.
+local function save_next(key, document, expected, saving)
+  local stored = redis.call('HMGET', key, 'revision', 'saving')
+  local revision = tonumber(stored[1] or '0')
+  if revision == expected + 1 and stored[2] == saving then
+    return 'repeated'
+  end
+  if revision ~= expected or revision == 0 then
+    return 'stale'
+  end
+  redis.call('HSET', key, 'document', document, 'revision', expected + 1, 'saving', saving)
+  return 'stored'
+end

@@ -4,15 +4,10 @@ local id, document, expected, state = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[
 local due_at, finished_for_ms, saving, host = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local rest_until, rests_for_ms = ARGV[9], ARGV[10]
 
-local stored = redis.call('HMGET', delivery, 'revision', 'saving')
-local revision = tonumber(stored[1] or '0')
-if revision == expected + 1 and stored[2] == saving then
-  return revision
+local done = save_next(delivery, document, expected, saving)
+if done ~= 'stored' then
+  return done == 'repeated' and expected + 1 or 0
 end
-if revision ~= expected or revision == 0 then
-  return 0
-end
-redis.call('HSET', delivery, 'document', document, 'revision', expected + 1, 'saving', saving)
 if state == 'pending' then
   redis.call('ZADD', queue, due_at, id)
   redis.call('PERSIST', delivery)
