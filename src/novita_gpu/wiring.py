@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import ClientSession
 from litestar import Litestar
-from msgspec.structs import replace
 
 from novita_gpu.api.app import build_app
 from novita_gpu.api.desk import Parts
@@ -28,8 +27,7 @@ from novita_gpu.control.admission import admin_hash, hashed
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.catalogue import Catalogue
-from novita_gpu.control.ceilings import Ceilings
-from novita_gpu.control.commands import Commands, Defaults
+from novita_gpu.control.commands import Commands
 from novita_gpu.control.costs import Costs
 from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.explain import Explainer
@@ -51,19 +49,12 @@ from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.control.sync_log import SyncLog
 from novita_gpu.control.timed_sync import TimedSync
-from novita_gpu.domain.case import Policy
-from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.ids import deployment_id
-from novita_gpu.domain.limits import Limits
-from novita_gpu.domain.money import compute_rate, price_limit
-from novita_gpu.domain.orphans import OrphanPolicy
-from novita_gpu.domain.recovery import RecoveryPolicy
-from novita_gpu.domain.spec import AutoStop, Recovery
 from novita_gpu.egress import Networks, check_resolved, check_url, guarded_session
 from novita_gpu.placement import Placed, new_id, placed, utc_now
+from novita_gpu.policies import defaults_of, idle_policy_of, limits_of, pace_of, policy_of
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store
-from novita_gpu.store.pace import LOCAL, PACES, Pace
 from novita_gpu.webhooks import Fan, Outbox, Receivers, Registry, Sender
 from novita_gpu.work import Work
 
@@ -96,7 +87,7 @@ class Plane:
 async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_TIMEOUT) -> AsyncGenerator[Plane]:
     """The plane of one process, without its worker and its listener. Raises `WrongSettings`."""
     async with AsyncExitStack() as stack:
-        place = await stack.enter_async_context(placed(settings, _pace(settings)))
+        place = await stack.enter_async_context(placed(settings, pace_of(settings)))
         await _bind(place.store, settings)
         plane = await _built(settings, place, stack, mutation_timeout)
         await place.remember()
@@ -137,8 +128,8 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
     stack.push_async_callback(novita.close)
     cloud = Metered(novita)
     default_receiver = settings.webhook_url
-    journal = Journal(store, work, new_id, default_receiver, _idle_policy(settings))
-    limits = _limits(settings)
+    journal = Journal(store, work, new_id, default_receiver, idle_policy_of(settings))
+    limits = limits_of(settings)
     catalogue = Catalogue(cloud, store, utc_now, limits.max_price)
     stack.push_async_callback(catalogue.close)
     launcher = Launcher(
@@ -167,7 +158,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         journal=journal,
         listening=listening,
         bell=work,
-        policy=_policy(settings),
+        policy=policy_of(settings),
         moving=settings.moving,
         now=utc_now,
     )
@@ -183,7 +174,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         stretch=novita.budget.looking_interval,
         now=utc_now,
         new_id=new_id,
-        policy=_policy(settings),
+        policy=policy_of(settings),
     )
     sync_log = SyncLog(store, timedelta(minutes=settings.sync_interval_minutes), utc_now)
     sync = Sync(
@@ -193,7 +184,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         sync_log=sync_log,
         adoption=Adoption(store, cloud, catalogue, journal, deployment=deployment, now=utc_now, new_id=new_id),
         bell=work,
-        policy=_policy(settings),
+        policy=policy_of(settings),
         deployment=deployment,
         look_soon=settings.moving,
         now=utc_now,
@@ -228,7 +219,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         store=store,
         bell=work,
         listening=listening,
-        policy=_idle_policy(settings),
+        policy=idle_policy_of(settings),
         every=check_every,
         threshold=timedelta(minutes=settings.auto_stop_idle_minutes),
         now=utc_now,
@@ -249,7 +240,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         orders=orders,
         journal=journal,
         bell=work,
-        defaults=_defaults(settings),
+        defaults=defaults_of(settings),
         limits=limits,
         now=utc_now,
         new_id=new_id,
@@ -265,7 +256,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         idle_check=idle_check,
         version=VERSION,
         now=utc_now,
-        every=_pace(settings).health,
+        every=pace_of(settings).health,
     )
     given = settings.admin_api_key
     key_hash, made = await admin_hash(store.facts, given.get_secret_value() if given else None)
@@ -281,7 +272,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
             commands=commands,
             sync=sync,
             inventory=Inventory(catalogue, settings.default_regions),
-            planner=Planner(orders, costs, store.view, _defaults(settings), limits, utc_now),
+            planner=Planner(orders, costs, store.view, defaults_of(settings), limits, utc_now),
             costs=costs,
             outbox=_outbox(settings, store, work, check),
             registry=Registry(
@@ -293,11 +284,11 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
                 cloud=cloud,
                 bell=work,
                 look=look,
-                policy=_policy(settings).recovery,
-                default=_defaults(settings).recovery,
+                policy=policy_of(settings).recovery,
+                default=defaults_of(settings).recovery,
                 now=utc_now,
             ),
-            explainer=Explainer(store, listening, _policy(settings), utc_now),
+            explainer=Explainer(store, listening, policy_of(settings), utc_now),
             store=store,
             cloud=cloud,
             keyring=AdminKeyring(key_hash),
@@ -306,7 +297,7 @@ async def _built(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
             now=utc_now,
             new_id=new_id,
             version=VERSION,
-            idle=_idle_policy(settings),
+            idle=idle_policy_of(settings),
         )
     )
     return Plane(
@@ -368,65 +359,6 @@ def keep_secret(path: Path, secret: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret + "\n")
-
-
-def _pace(settings: Settings) -> Pace:
-    """Listings may follow each other faster than a server of one's own is asked by itself."""
-    pace = PACES[settings.redis_profile]
-    return replace(pace, schedule=min(pace.schedule, settings.moving)) if pace is LOCAL else pace
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        settle=timedelta(seconds=settings.create_settle_seconds),
-        launch_timeout=timedelta(minutes=settings.launch_timeout_minutes),
-        not_ready_stop=timedelta(minutes=settings.not_ready_stop_minutes),
-        idle=_idle_policy(settings),
-        recovery=RecoveryPolicy(pause=timedelta(minutes=settings.recovery_min_interval_minutes)),
-        orphans=OrphanPolicy(
-            delete=settings.orphan_policy == "delete", grace=timedelta(minutes=settings.orphan_grace_minutes)
-        ),
-    )
-
-
-def _idle_policy(settings: Settings) -> IdlePolicy:
-    days = settings.delete_stopped_after_days
-    return IdlePolicy(
-        on=settings.auto_stop_enabled,
-        warn=timedelta(minutes=settings.auto_stop_warn_minutes),
-        discard=None if days is None else timedelta(days=days),
-    )
-
-
-def _defaults(settings: Settings) -> Defaults:
-    most = settings.auto_stop_max_idle_minutes
-    return Defaults(
-        auto_stop=AutoStop(
-            idle=timedelta(minutes=settings.auto_stop_idle_minutes), activity=settings.auto_stop_activity
-        ),
-        recovery=Recovery(
-            on_reclaim=settings.recovery_on_reclaim,
-            max_per_day=settings.recovery_max_per_day,
-            when_unsure=settings.recovery_when_unsure,
-            image_repository=settings.recovery_image_repository or "",
-            image_auth_id=settings.recovery_image_auth_id or "",
-        ),
-        on_start_capacity=settings.on_start_capacity,
-        ceilings=Ceilings(
-            max_idle=None if most is None else timedelta(minutes=most),
-            only_with_volume=settings.auto_stop_only_with_network_volume,
-        ),
-        idle=_idle_policy(settings),
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    burn, price = settings.max_burn_usd_per_hour, settings.max_price_usd_per_hour
-    return Limits(
-        max_instances=settings.max_instances,
-        max_burn=None if burn is None else compute_rate(price_limit(burn)),
-        max_price=None if price is None else price_limit(price),
-    )
 
 
 def _is_loopback(root: str) -> bool:

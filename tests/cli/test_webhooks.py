@@ -34,7 +34,7 @@ async def test_deliveries_are_listed_with_their_last_answer(tmp_path: Path) -> N
         "msg_0 #12 instance.ready hook.example:8443 delivered 0 – –",
         "--cursor 41 goes on",
     ]
-    assert none.out == "Nothing was sent so.\n"
+    assert none.out == "No delivery is like that.\n"
     assert plane.seen[1].query == {
         "status": ["exhausted", "pending"],
         "instanceId": ["a"],

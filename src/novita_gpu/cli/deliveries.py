@@ -20,7 +20,7 @@ def listed(page: DeliveryList) -> RenderableType:
     """A line for each; the last try says what came of it."""
     more = f"--cursor {page.next_cursor} goes on" if page.next_cursor else ""
     if not page.deliveries:
-        return Text(f"Nothing was sent so. {more}".strip())
+        return Text(f"No delivery is like that. {more}".strip())
     table = columns(
         "ID", "EVENT", "TO", "STATUS", "TRIES", "LAST ANSWER", "NEXT", right={"TRIES"}, wide={"LAST ANSWER"}
     )
