@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from novita_gpu.domain.endpoint import FAILS_FOR, ROTATES_FOR, Endpoint, failed, rotated, succeeded, switched
+from novita_gpu.domain.endpoint import FAILS_FOR, ROTATES_FOR, Endpoint, failed, left, rotated, succeeded, switched
 from novita_gpu.domain.events import DELIVERED, EventType
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -46,6 +46,13 @@ def test_one_success_and_the_days_begin_anew() -> None:
     assert again.enabled
     assert again.failing_since == late
     assert succeeded(HOOK) == HOOK
+
+
+def test_one_that_says_that_it_is_gone_is_switched_off_at_once() -> None:
+    off = left(HOOK, NOON)
+    assert (off.enabled, off.off_reason) == (False, "it answered 410 Gone")
+    assert left(off, NOON + SECOND) is off
+    assert switched(off, NOON + SECOND, on=True).enabled
 
 
 def test_switched_on_by_hand_it_has_its_days_again() -> None:

@@ -178,6 +178,22 @@ async def test_one_that_fails_for_five_days_is_switched_off_with_an_event_and_to
     assert 7 not in {delivery.sequence for delivery in (await store.deliveries.newest())[0]}
 
 
+async def test_one_that_answers_gone_is_switched_off_with_an_event(store: Store) -> None:
+    clock, receiver = Clock(), Receiver()
+    receiver.handle = refusing([410])  # type: ignore[method-assign]
+    async with listening(receiver):
+        await registered(store, receiver.url)
+        await happens(store, 1)
+        await Fan(store).spread()
+        sender = sender_of(store, clock)
+        assert await drained(sender, clock.now) is None
+        await sender.aclose()
+    (endpoint,) = await store.endpoints.all()
+    assert (endpoint.enabled, endpoint.off_reason) == (False, "it answered 410 Gone")
+    (told,) = await store.events.read(type=EventType.ENDPOINT_OFF)
+    assert told.reason == "it answered 410 Gone: switch it on again once it answers"
+
+
 def refusing(answers: list[int]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(_: web.Request) -> web.Response:
         return web.Response(status=answers[0])

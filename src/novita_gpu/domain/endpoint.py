@@ -74,5 +74,13 @@ def failed(endpoint: Endpoint, now: datetime) -> Endpoint:
         return replace(endpoint, failing_since=now)
     if not endpoint.enabled or now - since < FAILS_FOR:
         return endpoint
-    reason = f"nothing but failures for {FAILS_FOR.days} days"
+    return _off(endpoint, f"nothing but failures for {FAILS_FOR.days} days", now)
+
+
+def left(endpoint: Endpoint, now: datetime) -> Endpoint:
+    """It has answered that it is gone for good: 410, after which Standard Webhooks 1.0 wants nothing more sent."""
+    return _off(endpoint, "it answered 410 Gone", now) if endpoint.enabled else endpoint
+
+
+def _off(endpoint: Endpoint, reason: str, now: datetime) -> Endpoint:
     return replace(endpoint, enabled=False, off_reason=reason, updated_at=now)

@@ -5,12 +5,12 @@ from datetime import datetime
 
 import structlog
 
-from novita_gpu.domain.endpoint import Endpoint, failed, succeeded
+from novita_gpu.domain.endpoint import Endpoint, failed, left, succeeded
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.value import Value
 from novita_gpu.store.base import Delivery, Stale
 from novita_gpu.store.endpoints import Endpoints
-from novita_gpu.webhooks.schedule import Reply
+from novita_gpu.webhooks.schedule import GONE, Reply
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -53,12 +53,12 @@ class Receivers:
         )
 
     async def heard(self, receiver: Receiver, reply: Reply) -> None:
-        """Whether it succeeds or fails is remembered; one that only fails is switched off after days, and told of."""
+        """Whether it succeeds or fails is remembered; one that only fails for days, or is gone, is switched off."""
         endpoint = receiver.endpoint
         if endpoint is None or reply.final:
             return
         now = self._now()
-        after = succeeded(endpoint) if reply.is_success else failed(endpoint, now)
+        after = _after(endpoint, reply, now)
         if after == endpoint:
             return
         try:
@@ -66,15 +66,20 @@ class Receivers:
         except Stale:
             return  # changed meanwhile, or heard of by another sending: the next answer is weighed anew
         if not after.enabled:
-            _log.warning("endpoint_off", endpoint=after.id, failing_since=str(after.failing_since))
+            _log.warning("endpoint_off", endpoint=after.id, reason=after.off_reason)
 
     def _told(self, endpoint: Endpoint, now: datetime) -> Event:
-        since = endpoint.failing_since or now
         return Event(
             id=self._new_id("evt"),
             type=EventType.ENDPOINT_OFF,
             at=now,
             actor="webhooks",
             reason=f"{endpoint.off_reason}: switch it on again once it answers",
-            facts={"endpointId": endpoint.id, "failingSince": since.isoformat()},
+            facts={"endpointId": endpoint.id, "failingSince": (endpoint.failing_since or now).isoformat()},
         )
+
+
+def _after(endpoint: Endpoint, reply: Reply, now: datetime) -> Endpoint:
+    if reply.is_success:
+        return succeeded(endpoint)
+    return left(endpoint, now) if reply.status_code == GONE else failed(endpoint, now)
