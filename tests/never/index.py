@@ -166,6 +166,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "api/test_wishes.py::test_t8_a_wish_is_shown_as_under_way_never_as_done",
     ),
     "T9": (
+        "control/test_quiet.py::test_t9_passes_over_what_is_at_rest_write_nothing",
         f"{LIFE}::test_its_timeline_tells_everything_once_and_in_order",
         "store/test_commit.py::test_t9_a_lost_answer_doubles_nothing",
         "store/test_endpoints.py::test_t9_of_many_who_bring_the_same_stretch_of_the_log_one_does",
