@@ -11,9 +11,9 @@ from novita_gpu.cloud.novita import Novita
 from novita_gpu.domain.instance import AttemptState, CloudId, InstanceId, Machine, Record, Run, RunKind, Seen, Wish
 from novita_gpu.domain.look import Row
 from novita_gpu.domain.meter import metered
+from novita_gpu.placement import utc_now
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change
-from novita_gpu.wiring import utc_now
 from tests.chaos.processes import Cloud
 from tests.domain.given import OFFER, attempt, new, ready, stopped
 from tests.story.test_together import FOREIGN

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from novita_gpu.contract import time_text
-from novita_gpu.wiring import utc_now
+from novita_gpu.placement import utc_now
 from tests.plane import Service, in_order, serving
 from tests.webhooks.receiver import Receiver
 

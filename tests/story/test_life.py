@@ -1,7 +1,7 @@
 """The life of an instance, from create to its end."""
 
 from novita_gpu.contract import time_text
-from novita_gpu.wiring import utc_now
+from novita_gpu.placement import utc_now
 from tests.plane import KEY, Service
 
 

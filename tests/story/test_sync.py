@@ -13,7 +13,7 @@ from novita_gpu.client import Client, SyncClient
 from novita_gpu.client.answers import Synced
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.instance import AttemptState, CloudId, InstanceId, Machine, Seen
-from novita_gpu.wiring import utc_now
+from novita_gpu.placement import utc_now
 from tests.cli.process import type_in
 from tests.domain.given import OFFER, attempt, stopped
 from tests.plane import KEY, Service, eventually, in_order, serving

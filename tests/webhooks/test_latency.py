@@ -13,8 +13,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import EventType
+from novita_gpu.placement import new_id, utc_now
 from novita_gpu.webhooks.sender import PER_HOST
-from novita_gpu.wiring import new_id, utc_now
 from tests.plane import Service, serving
 from tests.valkey import new_prefix
 from tests.webhooks.outbox import an_event

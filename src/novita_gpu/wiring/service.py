@@ -1,0 +1,132 @@
+"""What answers callers: commands, queries, health, and the application made of them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from litestar import Litestar
+
+from novita_gpu.api.app import build_app
+from novita_gpu.api.desk import Parts
+from novita_gpu.api.keyring import AdminKeyring
+from novita_gpu.control.admission import admin_hash
+from novita_gpu.control.commands import Commands
+from novita_gpu.control.costs import Costs
+from novita_gpu.control.elsewhere import Elsewhere
+from novita_gpu.control.explain import Explainer
+from novita_gpu.control.health import Health
+from novita_gpu.control.inventory import Inventory
+from novita_gpu.control.order import Orders
+from novita_gpu.control.plan import Planner
+from novita_gpu.control.recoveries import Recoveries
+from novita_gpu.egress import check_resolved, check_url
+from novita_gpu.placement import new_id, utc_now
+from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of
+from novita_gpu.webhooks import Outbox, Registry
+from novita_gpu.wiring.ground import VERSION, Ground
+from novita_gpu.wiring.passes import Passes
+from novita_gpu.wiring.secret import new_secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    commands: Commands
+    health: Health
+    app: Litestar
+    admin_key: str | None  # only if it was made just now
+
+
+async def service(ground: Ground, passes: Passes) -> Service:
+    settings = ground.settings
+    given = settings.admin_api_key
+    key_hash, made = await admin_hash(ground.store.facts, given.get_secret_value() if given else None)
+    orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
+    commands, health = _commands(ground, orders), _health(ground, passes)
+    parts = _parts(ground, passes, orders, commands, health, AdminKeyring(key_hash))
+    return Service(commands=commands, health=health, app=build_app(parts), admin_key=made)
+
+
+def _commands(ground: Ground, orders: Orders) -> Commands:
+    return Commands(
+        store=ground.store,
+        orders=orders,
+        journal=ground.journal,
+        bell=ground.place.work,
+        defaults=defaults_of(ground.settings),
+        limits=ground.limits,
+        now=utc_now,
+        new_id=new_id,
+        check_receiver=lambda receiver: check_url(receiver, ground.networks, ground.ports),
+        look_soon=ground.settings.moving,
+        elsewhere=Elsewhere(ground.cloud, ground.deployment),
+    )
+
+
+def _health(ground: Ground, passes: Passes) -> Health:
+    return Health(
+        store=ground.store,
+        upstream=ground.novita,
+        place=ground.place,
+        idle_check=passes.idle_check,
+        version=VERSION,
+        now=utc_now,
+        every=pace_of(ground.settings).health,
+    )
+
+
+def _parts(
+    ground: Ground, passes: Passes, orders: Orders, commands: Commands, health: Health, keyring: AdminKeyring
+) -> Parts:
+    settings, store, limits = ground.settings, ground.store, ground.limits
+    kept_for = timedelta(days=settings.deleted_retention_days)
+    costs = Costs(store.view, ground.catalogue, limits, utc_now, kept_for)
+    outbox, registry = _webhooks(ground)
+    return Parts(
+        commands=commands,
+        sync=passes.sync,
+        inventory=Inventory(ground.catalogue, settings.default_regions),
+        planner=Planner(orders, costs, store.view, defaults_of(settings), limits, utc_now),
+        costs=costs,
+        outbox=outbox,
+        registry=registry,
+        idle_check=passes.idle_check,
+        recoveries=_recoveries(ground),
+        explainer=Explainer(store, ground.place.listening, policy_of(settings), utc_now),
+        store=store,
+        cloud=ground.cloud,
+        keyring=keyring,
+        look=ground.look,
+        health=health.view,
+        now=utc_now,
+        new_id=new_id,
+        version=VERSION,
+        idle=idle_policy_of(settings),
+    )
+
+
+def _webhooks(ground: Ground) -> tuple[Outbox, Registry]:
+    store = ground.store
+
+    async def check(receiver: str) -> None:
+        await check_resolved(receiver, ground.networks, ground.ports)
+
+    outbox = Outbox(
+        store=store,
+        default_receiver=ground.settings.webhook_url,
+        check=check,
+        ring=ground.place.work.outbox,
+        now=utc_now,
+        new_id=new_id,
+    )
+    return outbox, Registry(endpoints=store.endpoints, check=check, now=utc_now, new_id=new_id, new_secret=new_secret)
+
+
+def _recoveries(ground: Ground) -> Recoveries:
+    return Recoveries(
+        store=ground.store,
+        cloud=ground.cloud,
+        bell=ground.place.work,
+        look=ground.look,
+        policy=policy_of(ground.settings).recovery,
+        default=defaults_of(ground.settings).recovery,
+        now=utc_now,
+    )
