@@ -1,7 +1,6 @@
 """A whole service in this process: simulated cloud, store, passes and API on loopback ports, with quick polls."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from novita_gpu.cloud.simulator import Quirks, SimulatorSettings, Timing, running
 from novita_gpu.cloud.simulator import Running as Cloud
-from novita_gpu.programs import Listener
+from novita_gpu.programs import Listener, bound
 from novita_gpu.settings import Settings
 from novita_gpu.wiring import LOOPBACK, Plane, opened
 from tests.webhooks.receiver import SECRET
@@ -202,12 +201,12 @@ async def serving(
 async def _listening(plane: Plane) -> AsyncGenerator[str]:
     answers = asyncio.Event()
     server = Listener(plane, answers.set)
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as bound:
-        task = asyncio.create_task(server.serve(sockets=[bound]))
+    with bound(plane.settings) as its:
+        task = asyncio.create_task(server.serve(sockets=[its]))
         try:
             async with asyncio.timeout(WITHIN_MS / 1000):
                 await answers.wait()
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+            yield f"http://127.0.0.1:{its.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task
