@@ -25,6 +25,7 @@ from novita_gpu.cloud.simulator import running as simulated
 from novita_gpu.control.admission import KEY_PREFIX
 from novita_gpu.placement import opened_store
 from novita_gpu.settings import Settings, WrongSettings
+from novita_gpu.sinks import observed
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.local import PrivateValkey
 from novita_gpu.wiring import LOOPBACK, VERSION, Plane, keep_secret, opened
@@ -107,9 +108,8 @@ async def _ended(task: asyncio.Future[None]) -> None:
 async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Plane, str], None] | None = None) -> None:
     """API and worker (or the API alone) until told to stop. Raises `WrongSettings`."""
     _require_key(settings)
-    observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
     allow_files()
-    async with opened(settings) as plane:
+    async with observed(settings), opened(settings) as plane:
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
             await _known(plane)
@@ -119,9 +119,8 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
 async def work(settings: Settings) -> None:
     """A worker without an API, until told to stop."""
     _require_key(settings)
-    observe.configure(json=not sys.stderr.isatty(), level=settings.log_level)
     allow_files()
-    async with opened(settings) as plane, _background(plane, listener=False, worker=True):
+    async with observed(settings), opened(settings) as plane, _background(plane, listener=False, worker=True):
         await _stopped()
 
 
@@ -130,7 +129,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
 
     The simulated cloud forgets when it ends, so each demo begins with an empty store; its key stays.
     """
-    observe.configure(json=False, level="warning")
+    observe.configure(form="text", level="warning")
     allow_files()
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(_demo_cloud(folder))

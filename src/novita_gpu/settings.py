@@ -190,7 +190,14 @@ class Settings(BaseSettings):
     )
     event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error: lines below it are not logged."
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        None, description="json or text; unset: text at a terminal, else json. Text has colours at a terminal."
+    )
+    slow_request_ms: int = Field(1000, ge=1, description="Requests that take longer are warned of in the log.")
+    slow_cloud_call_ms: int = Field(5000, ge=1, description="Calls to the cloud that take longer are, too.")
 
     @field_validator("auto_stop_max_idle_minutes")
     @classmethod

@@ -19,7 +19,7 @@ def log() -> Generator[StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = StringIO()
-    observe.configure(json=True, level="info", stream=stream)
+    observe.configure(form="json", level="info", stream=stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -28,7 +28,7 @@ def page() -> str:
 
 def rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
-        yield f"| `{name.upper()}` | {default_of(field)} | {field.description or 'debug, info, warning or error.'} |"
+        yield f"| `{name.upper()}` | {default_of(field)} | {field.description} |"
 
 
 def default_of(field: FieldInfo) -> str:

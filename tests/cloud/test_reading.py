@@ -132,7 +132,7 @@ def test_an_unknown_word_is_kept_and_logged_once(word: str) -> None:
     with capture_logs() as logs:
         rows = [read_row(Fields({"id": "a", "status": word}), NOON, lexicon) for _ in range(3)]
     assert [row.seen.status for row in rows] == [word] * 3
-    assert [(entry["event"], entry["word"]) for entry in logs] == [("cloud.unknown_word", word[:64])]
+    assert [(entry["event"], entry["word"]) for entry in logs] == [("word.unknown", word[:64])]
 
 
 def test_known_and_empty_words_are_not_logged() -> None:

@@ -64,7 +64,7 @@ def build_app(parts: Parts) -> Litestar:
         debug=False,
     )
     desk.openapi = encode(document(app, version=parts.version))
-    edge = Edge(cast("Any", app.asgi_handler), new_id=parts.new_id, now=parts.now)
+    edge = Edge(cast("Any", app.asgi_handler), new_id=parts.new_id, now=parts.now, slow=parts.slow_request)
     app.asgi_handler = cast("Any", edge)
     return app
 

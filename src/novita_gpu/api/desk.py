@@ -26,6 +26,7 @@ from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
+from novita_gpu.observe import bind
 from novita_gpu.store import Store
 from novita_gpu.webhooks.outbox import Outbox
 from novita_gpu.webhooks.registry import Registry
@@ -38,6 +39,7 @@ class Parts:
     `look` asks for a listing of the cloud soon. `health(detailed)` answers from checks made in the background.
     `new_id(prefix)` makes an id. `max_held` is how many requests may wait for a change at the same time, `max_streams`
     how many streams may be open. `slow_after`: a stream that is not read for so long is ended.
+    `slow_request`: one that takes longer is warned of in the log.
     """
 
     commands: Commands
@@ -63,6 +65,7 @@ class Parts:
     max_streams: int = 2_000
     heartbeat: timedelta = timedelta(seconds=15)
     slow_after: timedelta = timedelta(seconds=30)
+    slow_request: timedelta = timedelta(seconds=1)
 
 
 class Held:
@@ -107,6 +110,7 @@ class Desk:
         record = await self.parts.store.view.find(ref)
         if record is None:
             raise Missing("INSTANCE_NOT_FOUND", f"There is no instance {ref}. List them to see ids and names.")
+        bind(instance_id=record.id)
         return record
 
     def body(self, record: Record, *, secrets: bool = False) -> bytes:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from novita_gpu import observe
@@ -39,8 +39,10 @@ def ids_of(scope: Mapping[str, Any]) -> Ids:
 class Edge:
     """Wraps the whole application, what is not found included."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime]) -> None:
-        self._app, self._new_id, self._now = app, new_id, now
+    def __init__(
+        self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime], slow: timedelta
+    ) -> None:
+        self._app, self._new_id, self._now, self._slow = app, new_id, now, slow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,20 +50,28 @@ class Edge:
             return
         ids = self._ids(scope["headers"])
         scope["state"]["ids"] = ids
-        observe.correlate(ids.correlation, request_id=ids.request)
+        observe.correlate(ids.correlation, request_id=ids.request, client=_client(scope))
         sender = _Sender(send, ids)
         began = time.perf_counter()
-        try:
-            await self._app(scope, receive, sender)
-        except Exception as error:
-            await self._rescued(error, ids, sender)
-        finally:
-            _log(scope, sender.status, began)
+        with observe.measured() as parts:
+            try:
+                await self._app(scope, receive, sender)
+            except Exception as error:
+                await self._rescued(error, ids, sender)
+            finally:
+                self._log(scope, sender.status, parts, time.perf_counter() - began)
+
+    def _log(self, scope: Scope, status: int, parts: observe.Parts, took_s: float) -> None:
+        """By the route's template: a path may hold whatever a stranger typed. What is held open by wish is not slow."""
+        what = {"method": scope.get("method"), "route": scope.get("path_template") or "unknown", "status": status}
+        log.info("request", **what, ms=observe.ms(took_s))
+        if took_s - parts.seconds[observe.HELD] > self._slow.total_seconds():
+            log.warning("request.slow", category=observe.PERFORMANCE, **what, ms=observe.ms(took_s), **parts.ms(took_s))
 
     def _ids(self, headers: Iterable[tuple[bytes, bytes]]) -> Ids:
-        given = {name: value.decode("latin-1") for name, value in headers if name in _ID_HEADERS}
-        request = observe.id_or_new(given.get(b"x-request-id"), lambda: self._new_id("req"))
-        return Ids(request=request, correlation=observe.id_or_new(given.get(b"x-correlation-id"), lambda: request))
+        given = _texts(headers, _ID_HEADERS)
+        request = observe.id_or_new(given.get("x-request-id"), lambda: self._new_id("req"))
+        return Ids(request=request, correlation=observe.id_or_new(given.get("x-correlation-id"), lambda: request))
 
     async def _rescued(self, error: Exception, ids: Ids, sender: "_Sender") -> None:
         if sender.status:
@@ -95,12 +105,10 @@ class _Sender:
         await self._send(message)
 
 
-def _log(scope: Scope, status: int, began: float) -> None:
-    """By the route's template: a path may hold whatever a stranger typed."""
-    log.info(
-        "request",
-        method=scope.get("method"),
-        route=scope.get("path_template") or "unknown",
-        status=status,
-        ms=round((time.perf_counter() - began) * 1000, 2),
-    )
+def _texts(headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in headers if name in wanted}
+
+
+def _client(scope: Scope) -> str | None:
+    """Who is connected; a proxy in front of us, if there is one."""
+    return scope["client"][0] if scope.get("client") else None

@@ -32,7 +32,8 @@ class LiveStream(ASGIStreamingResponse):
                 await send(message)
 
         try:
-            async with aclosing(self._frames):
-                await super().send_body(send_in_time, receive)
+            with observe.spent(observe.HELD):
+                async with aclosing(self._frames):
+                    await super().send_body(send_in_time, receive)
         except* TimeoutError:
             told.warning("stream.dropped", reason=f"not read for {self._within.total_seconds():g} s")

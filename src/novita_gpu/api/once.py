@@ -35,6 +35,7 @@ async def wish(request: Request[Any, Any, Any], act: Callable[[Caller], Awaitabl
 
     async def run(caller: Caller) -> Answered:
         outcome = await act(caller)
+        observe.bind(instance_id=outcome.accepted.instance_id, operation_id=outcome.accepted.operation_id)
         status, body = answer_of(outcome)
         headers = {"location": f"/api/instances/{outcome.accepted.instance_id}"} if outcome.created else {}
         return Answered(status=status, body=body, headers=headers, kept=outcome.kept)

@@ -1,6 +1,7 @@
 """Calls to the cloud: reads tried again within one budget, mutations sent at most once, errors as meanings."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -14,6 +15,7 @@ from novita_gpu.cloud.lanes import Lanes, Place
 from novita_gpu.cloud.meaning import meaning, read_refusal
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate, Transport
 from novita_gpu.cloud.wire import Fields, looks_like_page, parse
+from novita_gpu.observe import spent, took
 
 Query = tuple[tuple[str, str], ...]
 
@@ -69,7 +71,7 @@ class Calls:
     async def read(self, url: str, query: Query = (), *, tries: int = READ_TRIES) -> Fields:
         """The JSON object that a GET answers. Any `CloudError` but `Ambiguous`."""
         request = self._request("GET", url, query=query)
-        async with self._lanes.place(Lane.LOOKING) as place:
+        async with self._place(Lane.LOOKING) as place:
             response = await self._tried(request, place, tries)
         if response.oversized:
             raise Unreadable("the cloud's answer is longer than any that is meant")
@@ -86,11 +88,19 @@ class Calls:
     ) -> bytes:
         """The body, often empty, that a POST answers with 2xx. Sent once, and only while `wanted`."""
         request = self._request("POST", url, body=msgspec.json.encode(body), wanted=wanted)
-        async with self._lanes.place(lane) as place:
+        async with self._place(lane) as place:
             response = await self._sent(request, self._mutation_seconds, place, mutation=True, secrets=secrets)
         if looks_like_page(response.body):
             raise Ambiguous("the cloud answered a change with a page; whether it was made is not known")
         return response.body
+
+    @asynccontextmanager
+    async def _place(self, lane: Lane) -> AsyncGenerator[Place]:
+        """Of that lane, and how long it was waited for."""
+        began = self._monotonic()
+        async with self._lanes.place(lane) as place:
+            took("place", self._monotonic() - began)
+            yield place
 
     async def close(self) -> None:
         await self._transport.close()
@@ -121,7 +131,8 @@ class Calls:
             raise Unreachable("not sent: its time was over", reason=TOO_LATE)
         place.pay()
         try:
-            response = await self._circuit.guard(partial(self._transport.send, request, seconds))
+            with spent("exchange"):
+                response = await self._circuit.guard(partial(self._transport.send, request, seconds))
         except TooLate as error:
             raise Unreachable(str(error), reason=TOO_LATE) from None
         except NotSent as error:

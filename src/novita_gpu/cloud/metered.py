@@ -4,8 +4,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+
+import structlog
 
 from novita_gpu.cloud.base import (
     Ambiguous,
@@ -28,6 +30,9 @@ from novita_gpu.cloud.base import (
 )
 from novita_gpu.domain.instance import CloudId
 from novita_gpu.domain.spec import BillingMode
+from novita_gpu.observe import CLOUD, PERFORMANCE, Parts, measured, ms, spent
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -58,6 +63,7 @@ class Metered:
         self,
         inner: Cloud,
         *,
+        slow: timedelta = timedelta(seconds=5),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,6 +71,7 @@ class Metered:
         self.meters = Meters()
         self._now = now
         self._monotonic = monotonic
+        self._slow_s = slow.total_seconds()
 
     def permit(self, lane: Lane) -> AbstractAsyncContextManager[None]:
         return self._permit(lane)
@@ -139,19 +146,29 @@ class Metered:
     async def _measured(self, operation: str, call: Awaitable[T]) -> T:
         began = self._monotonic()
         meaning = UNFINISHED
-        try:
-            answer = await call
-            meaning = OK
-            return answer
-        except CloudError as error:
-            meaning = type(error).__name__
-            self.meters.last_error, self.meters.last_error_at = f"{meaning}: {error.message}", self._now()
-            raise
-        finally:
-            self._note(operation, meaning, self._monotonic() - began)
+        with spent(CLOUD, self._monotonic), measured() as parts:
+            try:
+                answer = await call
+                meaning = OK
+                return answer
+            except CloudError as error:
+                meaning = type(error).__name__
+                self.meters.last_error, self.meters.last_error_at = f"{meaning}: {error.message}", self._now()
+                raise
+            finally:
+                seconds = self._monotonic() - began
+                self._note(operation, meaning, seconds)
+                if seconds > self._slow_s:
+                    _log_slow(operation, meaning, seconds, parts)
 
     def _note(self, operation: str, meaning: str, seconds: float) -> None:
         self.meters.calls[operation, meaning] += 1
         self.meters.seconds[operation] += seconds
         if meaning not in _UNANSWERED:
             self.meters.last_answer_at = self._now()
+
+
+def _log_slow(operation: str, meaning: str, seconds: float, parts: Parts) -> None:
+    """With what it waited for: a place, the exchange itself, and the rest, which is pauses between tries."""
+    what = {"operation": operation, "meaning": meaning, "ms": ms(seconds)}
+    log.warning("call.slow", category=PERFORMANCE, **what, **parts.ms(seconds))

@@ -203,5 +203,5 @@ class Lexicon:
         entry = (kind, word[:64])
         if word and word not in known and entry not in self._seen and len(self._seen) < _WORDS_REMEMBERED:
             self._seen.add(entry)
-            log.warning("cloud.unknown_word", kind=kind, word=entry[1])
+            log.warning("word.unknown", kind=kind, word=entry[1])
         return word

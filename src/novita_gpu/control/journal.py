@@ -15,6 +15,7 @@ from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.tally import counted
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Change, Claim, Delivery, addressed
 
@@ -36,11 +37,16 @@ class Journal:
         self._default_receiver = default_receiver
 
     async def write(self, change: Change) -> Record:
-        """Commit, and ring for what is to be delivered. Raises as `Records.commit` does."""
+        """Commit, and tell of it. Raises as `Records.commit` does."""
         record = await self._records.commit(change)
-        if _is_told(change):
-            await self._bell.outbox()
+        await self._tell(change.events)
         return record
+
+    async def _tell(self, events: tuple[Event, ...]) -> None:
+        """A line in the log for each, and a ring for what is to be delivered."""
+        tell(*events)
+        if _is_delivered(events):
+            await self._bell.outbox()
 
     async def fact(
         self, instance: InstanceId, learn: Callable[[Record], Learned], cause: Cause, at: datetime
@@ -49,21 +55,20 @@ class Journal:
 
         A pass is due at once to see what follows from it.
         """
-        is_told = False
+        events: tuple[Event, ...] = ()
 
         def change_of(record: Record) -> Change | None:
-            nonlocal is_told
-            learned = learn(record)
+            nonlocal events
+            events, learned = (), learn(record)
             if learned.record == record and not learned.notes:
                 return None
             due = replace(learned, record=replace(learned.record, due=at))
             change = self.change(record, due, cause, at)
-            is_told = _is_told(change)
+            events = change.events
             return change
 
         record = await self._records.update(instance, change_of)
-        if is_told:
-            await self._bell.outbox()
+        await self._tell(events)
         return record
 
     def operation(self) -> str:
@@ -147,6 +152,6 @@ class Journal:
         return replace(change, events=(*change.events, told))
 
 
-def _is_told(change: Change) -> bool:
+def _is_delivered(events: tuple[Event, ...]) -> bool:
     """To a receiver that the change addresses, or to those who are registered for such events."""
-    return any(event.type in DELIVERED for event in change.events)
+    return any(event.type in DELIVERED for event in events)

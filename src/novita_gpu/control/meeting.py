@@ -105,7 +105,7 @@ class Meeting:
             except NameTaken:
                 name = f"{ours.name}-{number}"
             except HadAlready as fault:
-                log.warning("meeting.machine_has_another", instance=ours.id, reason=str(fault))
+                log.warning("meeting.machine_has_another", instance_id=ours.id, reason=str(fault))
                 return None
         raise Stale(f"{ours.id} moved on {TRIES} times while it was being merged")
 

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-import structlog
 from msgspec.structs import replace
 
 from novita_gpu.cloud.base import Cloud, CloudError
@@ -68,8 +67,6 @@ from novita_gpu.observe import correlate
 from novita_gpu.store import Store
 from novita_gpu.store.base import InUse, Stale
 
-log = structlog.get_logger()
-
 # A get that had no answer is tried again after this.
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -110,7 +107,7 @@ class Reconciler:
         record = await self._store.records.load(instance)
         if record is None:
             return
-        correlate(record.correlation or record.operation, instance=record.id, operation=record.operation)
+        correlate(record.correlation or record.operation, instance_id=record.id, operation_id=record.operation)
         try:
             after, until = await self._pass(record)
         except (Stale, InUse):
@@ -168,7 +165,6 @@ class Reconciler:
             case Close():
                 return await self._write(before, plus(learned, replace(record, deleted_at=now)), None), None
             case Fail():
-                log.warning("instance.failing", code=step.code, reason=step.reason)
                 after = failed(record, step.code, step.reason, now)
                 return await self._write(before, plus(learned, after), now), now
             case Postpone():

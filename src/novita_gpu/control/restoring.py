@@ -7,6 +7,7 @@ import structlog
 
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, Lost, NotRunning
 
@@ -48,7 +49,7 @@ class Restoring:
         try:
             await records.commit(Change(before=there, after=record))
         except Lost as fault:
-            log.info("restoring.known", instance=record.id, reason=str(fault))
+            log.info("restoring.known", instance_id=record.id, reason=str(fault))
             return False
         return True
 
@@ -59,8 +60,7 @@ class Restoring:
             return
 
     async def _tell(self, reason: str) -> None:
-        log.error("store.restored", reason=reason)
         event = Event(
             id=self._new_id("evt"), type=EventType.STORE_RESTORED, at=self._now(), actor="sync", reason=reason
         )
-        await self._store.events.append(event)
+        tell(await self._store.events.append(event))

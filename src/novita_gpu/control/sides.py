@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-import structlog
-
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.listening import Listening
 from novita_gpu.control.meeting import Meeting
 from novita_gpu.control.parting import PARTED, known_by, part
 from novita_gpu.domain.events import Event, EventType
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
-
-log = structlog.get_logger()
 
 
 class TwoSides:
@@ -46,7 +43,6 @@ class TwoSides:
         if not await self.is_begun(private):
             return
         met = await Meeting(private, shared, self._journal_of(shared), self._now).meet()
-        log.info("stores.met", records=met.records, new=met.new, renamed=met.renamed)
         reason = f"the shared store is back; {met.records} records moved meanwhile, {met.new} of them are new"
         await self._tell(shared, EventType.STORE_MET, reason)
         await private.facts.forget(PARTED)
@@ -56,6 +52,5 @@ class TwoSides:
         return await private.facts.fact(PARTED) is not None
 
     async def _tell(self, store: Store, type_: EventType, reason: str) -> None:
-        await store.events.append(
-            Event(id=self._new_id("evt"), type=type_, at=self._now(), actor="sync", reason=reason)
-        )
+        event = Event(id=self._new_id("evt"), type=type_, at=self._now(), actor="sync", reason=reason)
+        tell(await store.events.append(event))

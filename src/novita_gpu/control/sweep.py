@@ -21,6 +21,7 @@ from novita_gpu.domain.look import Row, SweepMark
 from novita_gpu.domain.orphans import CLAIMS, Orphans, Unclaimed, mark_of, sighted, standing, unclaimed
 from novita_gpu.domain.recovery import look_every
 from novita_gpu.domain.value import Value
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 
 log = structlog.get_logger()
@@ -135,7 +136,6 @@ class Sweep:
         if doubt is None:
             await self._keep_account()
         elif before is None or before.trusted:
-            log.error("sweep.doubt", reason=doubt.reason)
             await self._tell(doubt.type, f"{doubt.reason}; no instance is closed for it")
         wanted = self._wanted(survey.records)
         interval = self._stretch(pages(listing.total), wanted)
@@ -224,7 +224,6 @@ class Sweep:
         """Told first: a crash in between tells it again, as the same event."""
         for one in survey.found:
             event_id = await self._store.facts.first(f"told:{one.id}", self._new_id("evt"))
-            log.warning("orphan.found", machine=one.id, name=one.name, lookalike=one.lookalike)
             type_ = EventType.LOOKALIKE_FOUND if one.lookalike else EventType.ORPHAN_FOUND
             await self._tell(type_, f"{one.id} {one.name}", event_id=event_id)
         after = survey.orphans.known
@@ -235,7 +234,9 @@ class Sweep:
 
     async def _tell(self, type_: EventType, reason: str, *, event_id: str = "", actor: str = "sync") -> None:
         event_id = event_id or self._new_id("evt")
-        await self._store.events.append(Event(id=event_id, type=type_, at=self._now(), actor=actor, reason=reason))
+        tell(
+            await self._store.events.append(Event(id=event_id, type=type_, at=self._now(), actor=actor, reason=reason))
+        )
 
 
 def pages(total: int) -> int:

@@ -71,9 +71,9 @@ class TimedSync:
         try:
             report = await self._sync.sync(SyncRequest(), Caller(actor="sync"))
         except CloudError as error:
-            log.warning("sync.failed", error=error.message)
+            log.warning("comparison.failed", error=error.message)
             await self._log.failed((SyncFault(code="NOVITA_API_ERROR", message=error.message),))
             return NextLook(at=self._now() + max(self._moving, error.retry_after or self._moving))
-        log.info("sync.done", machines=report.novita_instances, duration_ms=report.duration_ms)
+        log.info("comparison.done", machines=report.novita_instances, duration_ms=report.duration_ms)
         mark = await self._store.looks.mark()
         return NextLook(at=mark.next_at if mark else self._now() + self._moving)

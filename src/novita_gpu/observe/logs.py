@@ -1,48 +1,30 @@
-"""Logs: one line for each thing that happened, with the ids of the request it belongs to, and without secrets."""
+"""Logs: one line for each thing that happened, with the ids of the work it belongs to, and without secrets."""
 
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
-from typing import Any, TextIO, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+Form = Literal["json", "text"]
 
 HIDDEN = "***"
 # Words of a field's name under which a secret may lie.
 _SECRET_WORDS = re.compile(
     r"pass(word|wd)?$|secret|token|authorization|cookie|credential|^(api_?)?key$|^envs?$|^body$", re.IGNORECASE
 )
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
 # Libraries that log every task and every start; below a warning only `debug` wants to hear them.
 _TALKATIVE = ("docket", "uvicorn", "uvicorn.error", "asyncio")
-
-_correlation: ContextVar[str] = ContextVar("correlation", default="")
-
-
-def id_or_new(given: str | None, new: Callable[[], str]) -> str:
-    """The id that was handed in, if it is one; else a new one."""
-    return given if given and _ID.fullmatch(given) else new()
-
-
-def correlation() -> str:
-    """Of the work under way, for calls that carry it on; empty outside of any."""
-    return _correlation.get()
-
-
-def correlate(correlation_id: str, **fields: str) -> None:
-    """What is logged from here on, in this task, bears these ids."""
-    _correlation.set(correlation_id)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(correlation_id=correlation_id, **fields)
+# They log what they send: a line for each request that takes lines away.
+_NEVER_BELOW_WARNING = ("urllib3", "opentelemetry")
 
 
 def without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Every value whose name speaks of a secret is hidden, at any depth."""
-    return {name: _hidden(name, value) for name, value in event.items()}
+    return {name: value if name == "exc_info" else _hidden(name, value) for name, value in event.items()}
 
 
 def _hidden(name: str, value: object) -> object:
@@ -56,37 +38,54 @@ def _hidden(name: str, value: object) -> object:
     return value
 
 
-def configure(*, json: bool, level: str = "info", stream: TextIO | None = None) -> None:
-    """Sends our logs and those of libraries to one stream in one form. Once, at start."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        without_secrets,
-    ]
-    render: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if json
-        else [structlog.dev.ConsoleRenderer()]
+# What every line gets, ours and those of libraries.
+SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    without_secrets,
+)
+
+
+def formatter(*render: Processor) -> logging.Formatter:
+    """Lines of structlog's and of libraries alike, shown by the last of `render`."""
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        foreign_pre_chain=(structlog.stdlib.add_logger_name, *SHARED),
     )
+
+
+def form_of(wanted: Form | None, stream: TextIO) -> Form:
+    """As wanted, else for whoever reads it: a person at a terminal, or a program."""
+    return wanted or ("text" if stream.isatty() else "json")
+
+
+def configure(
+    *, form: Form, level: str = "info", stream: TextIO | None = None, beside: Sequence[logging.Handler] = ()
+) -> None:
+    """Sends our logs and those of libraries to one stream in one form, and to what is `beside`. Once, at start."""
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-            foreign_pre_chain=shared,
-        )
-    )
+    console = logging.StreamHandler(stream or sys.stderr)
+    console.setFormatter(_console(form, console.stream))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [console, *beside]
     root.setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING) if level != "debug" else logging.DEBUG)
+    for name in _NEVER_BELOW_WARNING:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+def _console(form: Form, stream: TextIO) -> logging.Formatter:
+    """Text has colours where a person looks at it."""
+    if form == "json":
+        return formatter(structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    return formatter(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
 
 
 def logger(name: str) -> Any:

@@ -18,6 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as ConnectionBroken
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from novita_gpu.observe import STORE, spent
 from novita_gpu.store.base import Refused, Unavailable
 
 Word = str | bytes | int
@@ -128,13 +129,14 @@ class Wire:
     async def _answered(self, within_s: float) -> AsyncGenerator[None]:
         """The one place where faults become `Unavailable`."""
         try:
-            async with timeout(within_s) as limit:
-                await self._open.wait()
-                self._under_way.add(limit)
-                try:
-                    yield
-                finally:
-                    self._under_way.discard(limit)
+            with spent(STORE):
+                async with timeout(within_s) as limit:
+                    await self._open.wait()
+                    self._under_way.add(limit)
+                    try:
+                        yield
+                    finally:
+                        self._under_way.discard(limit)
         except ResponseError as fault:
             self._on_fault()
             raise Refused(f"the store refuses: {fault}") from fault

@@ -9,6 +9,7 @@ from novita_gpu.domain.errors import Fault, Invalid, Missing
 from novita_gpu.domain.events import Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.domain.value import Value
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.base import Delivery, Stale, addressed
 from novita_gpu.store.deliveries import BATCH
@@ -112,6 +113,7 @@ class Outbox:
 
     async def _told(self, event: Event, deliveries: Sequence[Delivery]) -> tuple[Event, list[Delivery]]:
         told = await self._store.events.append(event, deliveries)
+        tell(told)
         await self._ring()
         return told, [replace(delivery, sequence=told.sequence) for delivery in deliveries]
 

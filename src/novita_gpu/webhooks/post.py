@@ -5,8 +5,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import aiohttp
+import structlog
 
+from novita_gpu.egress import Forbidden
+from novita_gpu.observe import SECURITY
 from novita_gpu.webhooks.schedule import Reply, retry_after
+
+log = structlog.get_logger()
 
 ANSWER_DEADLINE = timedelta(seconds=15)
 KEPT_BYTES = 2048  # of an answer: enough for its error, too little to fill the store
@@ -59,6 +64,8 @@ def _hidden(found: re.Match[str]) -> str:
 def _why(error: Exception) -> str:
     """What to tell of it: the system's or the guard's own words, without address and path."""
     if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, Forbidden):
+            log.warning("address.refused", category=SECURITY, host=error.host, reason=error.os_error.why)
         return error.os_error.strerror or str(error.os_error)
     if isinstance(error, aiohttp.InvalidURL):
         return "it is no address"

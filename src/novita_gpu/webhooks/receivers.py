@@ -3,16 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-import structlog
-
 from novita_gpu.domain.endpoint import Endpoint, failed, left, succeeded
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.value import Value
+from novita_gpu.observe import tell
 from novita_gpu.store.base import Delivery, Stale
 from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.webhooks.schedule import GONE, Reply
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REMOVED = "its endpoint was removed"
 OFF = "its endpoint is switched off"
@@ -62,11 +59,12 @@ class Receivers:
         if after == endpoint:
             return
         try:
-            await self._endpoints.save(after, None if after.enabled else self._told(after, now))
+            off = None if after.enabled else self._told(after, now)
+            await self._endpoints.save(after, off)
         except Stale:
             return  # changed meanwhile, or heard of by another sending: the next answer is weighed anew
-        if not after.enabled:
-            _log.warning("endpoint_off", endpoint=after.id, reason=after.off_reason)
+        if off:
+            tell(off)
 
     def _told(self, endpoint: Endpoint, now: datetime) -> Event:
         return Event(

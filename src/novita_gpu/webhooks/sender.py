@@ -11,13 +11,14 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import Event
+from novita_gpu.observe import correlate
 from novita_gpu.store.base import Delivery, Stale, StoreError
 from novita_gpu.webhooks.message import body_of, headers_of, signed
 from novita_gpu.webhooks.post import ANSWER_DEADLINE, post
 from novita_gpu.webhooks.receivers import Receiver
 from novita_gpu.webhooks.schedule import Reply, next_try, rest_of
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log = structlog.get_logger()
 
 PER_HOST = 4  # sendings at once, in each process
 # A delivery in hand is not due for others this long. Below ANSWER_DEADLINE it would be sent twice,
@@ -135,22 +136,27 @@ class Sender:
         try:
             await self._send_and_save(delivery)
         except StoreError as error:
-            _log.warning("webhook_not_saved", delivery=delivery.id, error=str(error))
+            log.warning("delivery.not_saved", delivery=delivery.id, error=str(error))
         except Exception:
             # A bug must not end the other sendings; the delivery stays open and falls due when its lease ends.
-            _log.exception("webhook_failed", delivery=delivery.id)
+            log.exception("delivery.broke", delivery=delivery.id)
         finally:
             del self._in_hand[delivery.id]
         try:
             await self._take(self._clock())
         except StoreError as error:
-            _log.warning("outbox_not_read", error=str(error))
+            log.warning("outbox.not_read", error=str(error))
 
     async def _send_and_save(self, delivery: Delivery) -> None:
         event, receiver = await asyncio.gather(self._event_of(delivery), self._receivers.of(delivery))
+        if event:
+            correlate(event.correlation, instance_id=event.instance_id, operation_id=event.operation)
         reply = await self._send(delivery, event, receiver)
         now = self._clock()
-        await self._deliveries.save(next_try(delivery, reply, now, self._jitter()), rest_of(reply, now))
+        after = next_try(delivery, reply, now, self._jitter())
+        await self._deliveries.save(after, rest_of(reply, now))
+        if after.state == "exhausted":
+            log.warning("delivery.given_up", delivery=delivery.id, host=delivery.host, error=reply.error)
         await self._receivers.heard(receiver, reply)
 
     async def _send(self, delivery: Delivery, event: Event | None, receiver: Receiver) -> Reply:

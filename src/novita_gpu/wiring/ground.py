@@ -70,7 +70,8 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         mutation_timeout=mutation_timeout,
     )
     stack.push_async_callback(novita.close)
-    cloud, limits = Metered(novita), limits_of(settings)
+    cloud = Metered(novita, slow=timedelta(milliseconds=settings.slow_cloud_call_ms))
+    limits = limits_of(settings)
     catalogue = Catalogue(cloud, place.store, utc_now, limits.max_price)
     stack.push_async_callback(catalogue.close)
     return Ground(

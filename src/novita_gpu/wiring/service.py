@@ -100,6 +100,7 @@ def _parts(
         new_id=new_id,
         version=VERSION,
         idle=idle_policy_of(settings),
+        slow_request=timedelta(milliseconds=settings.slow_request_ms),
     )
 
 

@@ -14,6 +14,7 @@ from novita_gpu.api.routes.instances import instance_answer
 from novita_gpu.contract import InstanceView, WaitQuery
 from novita_gpu.domain.errors import Problem
 from novita_gpu.domain.instance import Record, Status, status
+from novita_gpu.observe import HELD, spent
 
 Asked = Request[Any, Any, Any]
 
@@ -57,7 +58,8 @@ async def _held(request: Asked, desk: Desk, record: Record, query: WaitQuery) ->
     watch = asyncio.ensure_future(_until(desk, record, query))
     ends = (watch, asyncio.ensure_future(_hung_up(request)), asyncio.ensure_future(desk.closing.wait()))
     try:
-        await asyncio.wait(ends, timeout=query.timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        with spent(HELD):
+            await asyncio.wait(ends, timeout=query.timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
         return watch.result() if watch.done() else desk.parts.store.view.get(record.id) or record
     finally:
         for end in ends:
