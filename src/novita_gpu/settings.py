@@ -196,6 +196,16 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = Field(
         None, description="json or text; unset: text at a terminal, else json. Text has colours at a terminal."
     )
+    axiom_token: SecretStr | None = Field(
+        None, description="API token of Axiom that may ingest: lines of the log go there too; with AXIOM_DATASET."
+    )
+    axiom_dataset: str | None = Field(
+        None,
+        validate_default=True,
+        pattern="^[A-Za-z0-9._-]{1,128}$",
+        description="Data set at Axiom, with a map field named fields.",
+    )
+    axiom_url: Root = Field("https://api.axiom.co", description="Root of Axiom's API, or of what speaks as it does.")
     slow_request_ms: int = Field(1000, ge=1, description="Requests that take longer are warned of in the log.")
     slow_cloud_call_ms: int = Field(5000, ge=1, description="Calls to the cloud that take longer are, too.")
 
@@ -206,6 +216,13 @@ class Settings(BaseSettings):
         if most is not None and idle is not None and most < idle:
             raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle:g}")
         return most
+
+    @field_validator("axiom_dataset")
+    @classmethod
+    def _with_its_token(cls, dataset: str | None, info: ValidationInfo) -> str | None:
+        if "axiom_token" in info.data and (dataset is None) is not (info.data["axiom_token"] is None):
+            raise ValueError("AXIOM_TOKEN and AXIOM_DATASET are set together, or neither")
+        return dataset
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

@@ -1,5 +1,7 @@
 """Where the logs of a process go, by its settings."""
 
+import asyncio
+import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,5 +12,22 @@ from novita_gpu.settings import Settings
 
 @asynccontextmanager
 async def observed(settings: Settings) -> AsyncGenerator[None]:
-    observe.configure(form=observe.form_of(settings.log_format, sys.stderr), level=settings.log_level)
-    yield
+    """What still waits when the context ends is sent, within bounds."""
+    beside = _axiom(settings)
+    form = observe.form_of(settings.log_format, sys.stderr)
+    observe.configure(form=form, level=settings.log_level, beside=beside)
+    try:
+        yield
+    finally:
+        for sink in beside:
+            logging.getLogger().removeHandler(sink)
+            await asyncio.to_thread(sink.close)
+
+
+def _axiom(settings: Settings) -> list[logging.Handler]:
+    """Loaded only where it is wanted: its client brings libraries that nothing else needs."""
+    if settings.axiom_token is None or settings.axiom_dataset is None:
+        return []
+    from novita_gpu.observe.axiom import Axiom
+
+    return [Axiom(settings.axiom_token.get_secret_value(), settings.axiom_dataset, settings.axiom_url)]
