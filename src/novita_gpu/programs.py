@@ -109,7 +109,7 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
     """API and worker (or the API alone) until told to stop. Raises `WrongSettings`."""
     _require_key(settings)
     allow_files()
-    async with observed(settings), opened(settings) as plane:
+    async with observed(settings, VERSION), opened(settings) as plane:
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
             await _known(plane)
@@ -120,7 +120,7 @@ async def work(settings: Settings) -> None:
     """A worker without an API, until told to stop."""
     _require_key(settings)
     allow_files()
-    async with observed(settings), opened(settings) as plane, _background(plane, listener=False, worker=True):
+    async with observed(settings, VERSION), opened(settings) as plane, _background(plane, listener=False, worker=True):
         await _stopped()
 
 

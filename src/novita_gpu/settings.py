@@ -206,6 +206,10 @@ class Settings(BaseSettings):
         description="Data set at Axiom, with a map field named fields.",
     )
     axiom_url: Root = Field("https://api.axiom.co", description="Root of Axiom's API, or of what speaks as it does.")
+    otel_exporter_otlp_endpoint: Root | None = Field(
+        None,
+        description="OTLP/HTTP receiver of traces; needs the extra otlp. Other variables of OpenTelemetry hold too.",
+    )
     slow_request_ms: int = Field(1000, ge=1, description="Requests that take longer are warned of in the log.")
     slow_cloud_call_ms: int = Field(5000, ge=1, description="Calls to the cloud that take longer are, too.")
 

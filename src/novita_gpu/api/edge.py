@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from opentelemetry.trace import Span, SpanKind
+
 from novita_gpu import observe
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
+from novita_gpu.observe.tracing import span
 
 log = observe.logger(__name__)
 
@@ -53,13 +56,18 @@ class Edge:
         observe.correlate(ids.correlation, request_id=ids.request, client=_client(scope))
         sender = _Sender(send, ids)
         began = time.perf_counter()
-        with observe.measured() as parts:
+        headers = _texts(scope["headers"], _OF_TRACES)
+        with (
+            observe.measured() as parts,
+            span("request", SpanKind.SERVER, within=headers, request_id=ids.request) as it,
+        ):
             try:
                 await self._app(scope, receive, sender)
             except Exception as error:
                 await self._rescued(error, ids, sender)
             finally:
                 self._log(scope, sender.status, parts, time.perf_counter() - began)
+                _name(it, scope, sender.status)
 
     def _log(self, scope: Scope, status: int, parts: observe.Parts, took_s: float) -> None:
         """By the route's template: a path may hold whatever a stranger typed. What is held open by wish is not slow."""
@@ -84,6 +92,7 @@ class Edge:
 
 
 _ID_HEADERS = frozenset({b"x-request-id", b"x-correlation-id"})
+_OF_TRACES = frozenset({b"traceparent", b"tracestate"})
 
 
 class _Sender:
@@ -107,6 +116,13 @@ class _Sender:
 
 def _texts(headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("latin-1") for name, value in headers if name in wanted}
+
+
+def _name(it: Span, scope: Scope, status: int) -> None:
+    if it.is_recording():
+        route = scope.get("path_template") or "unknown"
+        it.update_name(f"{scope.get('method')} {route}")
+        it.set_attributes({"http.route": route, "http.response.status_code": status})
 
 
 def _client(scope: Scope) -> str | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from novita_gpu.cloud.base import (
     Ambiguous,
@@ -31,6 +32,7 @@ from novita_gpu.cloud.base import (
 from novita_gpu.domain.instance import CloudId
 from novita_gpu.domain.spec import BillingMode
 from novita_gpu.observe import CLOUD, PERFORMANCE, Parts, measured, ms, spent
+from novita_gpu.observe.tracing import span
 
 log = structlog.get_logger()
 
@@ -146,7 +148,7 @@ class Metered:
     async def _measured(self, operation: str, call: Awaitable[T]) -> T:
         began = self._monotonic()
         meaning = UNFINISHED
-        with spent(CLOUD, self._monotonic), measured() as parts:
+        with spent(CLOUD, self._monotonic), span(f"cloud {operation}", SpanKind.CLIENT), measured() as parts:
             try:
                 answer = await call
                 meaning = OK

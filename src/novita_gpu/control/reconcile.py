@@ -64,6 +64,7 @@ from novita_gpu.domain.steps import (
     WarnDiscard,
 )
 from novita_gpu.observe import correlate
+from novita_gpu.observe.tracing import span
 from novita_gpu.store import Store
 from novita_gpu.store.base import InUse, Stale
 
@@ -109,7 +110,8 @@ class Reconciler:
             return
         correlate(record.correlation or record.operation, instance_id=record.id, operation_id=record.operation)
         try:
-            after, until = await self._pass(record)
+            with span("pass", instance_id=record.id, operation_id=record.operation):
+                after, until = await self._pass(record)
         except (Stale, InUse):
             await self._bell.ring(instance)
             return
