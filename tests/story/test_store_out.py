@@ -1,6 +1,7 @@
 """The shared Redis goes out: reads go on, money is still saved, and what was done meanwhile is there afterwards."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from novita_gpu.settings import WrongSettings
+from novita_gpu.store.fallback import OUT_AFTER_S
 from tests.plane import WITHIN_MS, Service, eventually, serving
 from tests.server.shared import SharedServer, shared_server
 
@@ -150,6 +152,9 @@ async def test_without_a_fallback_writes_are_refused_and_reads_go_on(shared: Sha
         assert (refused.status, refused.code) == (503, "STORE_UNAVAILABLE")
         assert "retry-after" in refused.headers
         assert (await service.instance())["status"] == "ready"
+        until = time.monotonic() + OUT_AFTER_S + 1  # it would have turned to another store by then
+        while time.monotonic() < until:
+            assert (await service.post("/instances/trainer/stop")).status == 503
         await shared.start()
         async with asyncio.timeout(WITHIN_MS / 1000):
             while (await service.post("/instances/trainer/stop")).status == 503:  # noqa: ASYNC110 - nobody tells of it
