@@ -182,6 +182,11 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
         "webhooks/test_latency.py::test_t10_a_dead_and_a_slow_receiver_delay_no_other",
     ),
+    "T12": (
+        "settings/test_index.py::test_every_setting_has_a_row_and_every_row_a_setting",
+        "settings/test_index.py::test_t12_all_variables_may_be_empty",
+        "story/test_settings.py::test_an_empty_variable_is_an_unset_one",
+    ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
         f"{DECIDE}::test_a_machine_that_never_answers_is_stopped_after_its_limit",
@@ -211,6 +216,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "control/test_inventory.py::test_templates_show_no_secret",
         f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
         "cloud/test_secrets.py::test_no_error_shows_the_key",
+        "observe/test_process.py::test_lines_and_traces_of_a_process",
         "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
         "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
