@@ -8,6 +8,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from novita_gpu import observe
 from novita_gpu.domain.events import EventType
 from tests.architecture.pages import ROOT, section, text_of
@@ -120,6 +122,18 @@ def test_text_has_colours_at_a_terminal_only(told: Told) -> None:
     observe.logger("a").info("thing.happened", name="x")
     assert "thing.happened" in console.getvalue()
     assert "\x1b[" not in console.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_trace_shows_no_values(told: Told, form: observe.Form) -> None:
+    console = told(form=form)
+    key = "hunter2"
+    try:
+        raise ValueError(len(key))
+    except ValueError:
+        observe.logger("a").exception("thing.broke")
+    assert "ValueError" in console.getvalue()
+    assert "hunter2" not in console.getvalue().replace('key = "hunter2"', "")
 
 
 def test_every_line_of_ours_has_a_constant_name_that_is_explained() -> None:

@@ -82,10 +82,11 @@ def configure(
 
 
 def _console(form: Form, stream: TextIO) -> logging.Formatter:
-    """Text has colours where a person looks at it."""
+    """Text has colours where a person looks at it. A trace tells places and no values: these may be secrets."""
     if form == "json":
         return formatter(structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-    return formatter(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
+    plain = structlog.dev.plain_traceback
+    return formatter(structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain))
 
 
 def logger(name: str) -> Any:
