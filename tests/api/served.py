@@ -59,7 +59,11 @@ class Ring:
 
     async def principal(self, key: str) -> Principal | None:
         scope = next((scope for scope, known in KEYS.items() if known == key), None)
-        return Principal(id=f"key_{scope}", name=f"{scope}-key", scopes=frozenset({scope})) if scope else None
+        return self.named(f"key_{scope}")
+
+    def named(self, key_id: str) -> Principal | None:
+        scope = next((scope for scope in KEYS if key_id == f"key_{scope}"), None)
+        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope})) if scope else None
 
 
 @dataclass

@@ -61,3 +61,7 @@ class Keyring(Protocol):
     async def principal(self, key: str) -> Principal | None:
         """Whose key this is. Compares in constant time, and answers from memory: it is asked at every request."""
         ...
+
+    def named(self, key_id: str) -> Principal | None:
+        """Whom the key of this id lets in now; None once it is revoked or has expired. From memory."""
+        ...
