@@ -77,7 +77,7 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
     async with AsyncExitStack() as stack:
         endless = [plane.store.view.follow(), plane.health.watch(), plane.keep_store()]
         if listener:
-            endless.append(plane.listening.watch())
+            endless += [plane.listening.watch(), plane.keyring.note_uses()]
         for each in endless:
             stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:

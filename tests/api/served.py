@@ -19,11 +19,13 @@ from redis.asyncio import Redis
 
 from novita_gpu.api.app import build_app
 from novita_gpu.api.desk import Desk, Parts
+from novita_gpu.api.keyring import StoredKeyring
 from novita_gpu.api.operation import Principal, Scope
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings
 from novita_gpu.cloud.simulator.app import Running, running
 from novita_gpu.contract import HealthView, ServicesView, time_text
+from novita_gpu.control.admission import hashed
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
@@ -32,6 +34,7 @@ from novita_gpu.control.explain import Explainer
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
@@ -55,15 +58,20 @@ LEAST: dict[str, Any] = {"name": "trainer-1", "productName": "RTX 4090 24GB", "i
 
 
 class Ring:
-    """Keys known by heart."""
+    """Keys known by heart, beside those that were made."""
+
+    def __init__(self, made: StoredKeyring) -> None:
+        self._made = made
 
     async def principal(self, key: str) -> Principal | None:
         scope = next((scope for scope, known in KEYS.items() if known == key), None)
-        return self.named(f"key_{scope}")
+        return self.named(f"key_{scope}") if scope else await self._made.principal(key)
 
     def named(self, key_id: str) -> Principal | None:
         scope = next((scope for scope in KEYS if key_id == f"key_{scope}"), None)
-        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope})) if scope else None
+        if scope is None:
+            return self._made.named(key_id)
+        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope}))
 
 
 @dataclass
@@ -287,6 +295,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "registry": Registry(
                 endpoints=store.endpoints, check=resolve_none, now=now, new_id=new_id, new_secret=lambda: SECRET
             ),
+            "key_book": KeyBook(store, now, new_id),
             "idle_check": idle_check,
             "recoveries": Recoveries(
                 store=store,
@@ -301,7 +310,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "idle": idle,
             "store": store,
             "cloud": cloud,
-            "keyring": Ring(),
+            "keyring": Ring(StoredKeyring(hashed("no key of this test"), store.api_keys, now)),
             "look": look,
             "health": health,
             "now": now,

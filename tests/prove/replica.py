@@ -26,6 +26,7 @@ from novita_gpu.domain.instance import InstanceId
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store import Store
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Claim
 from novita_gpu.store.deliveries import Deliveries
 from novita_gpu.store.endpoints import Endpoints
@@ -217,6 +218,7 @@ def store_on(
     """The store in one piece, on a given wire."""
     keys = Keys(prefix)
     records, feed, facts = Records(wire, keys, lambda: new_id("cmt")), Feed(wire, keys), Facts(wire, keys)
+    api_keys = ApiKeys(wire, keys)
     return Store(
         keys=keys,
         wire=wire,
@@ -224,9 +226,10 @@ def store_on(
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys),
         endpoints=Endpoints(wire, keys),
+        api_keys=api_keys,
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=lambda: now().timestamp(), pause=pause),
+        view=View(records, feed, facts, api_keys, now=now, monotonic=lambda: now().timestamp(), pause=pause),
     )

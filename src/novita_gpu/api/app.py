@@ -13,6 +13,7 @@ from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
 from novita_gpu.api.routes import (
+    api_keys,
     catalogue,
     costs,
     documents,
@@ -44,6 +45,7 @@ ROUTES = (
     *waiting.ROUTES,
     *events.ROUTES,
     *webhooks.ROUTES,
+    *api_keys.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *documents.ROUTES,

@@ -20,6 +20,7 @@ from novita_gpu.control.costs import Costs
 from novita_gpu.control.explain import Explainer
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
+from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sync import Sync
@@ -50,6 +51,7 @@ class Parts:
     costs: Costs
     outbox: Outbox
     registry: Registry
+    key_book: KeyBook
     store: Store
     cloud: Cloud
     keyring: Keyring

@@ -58,6 +58,12 @@ def principal_of(connection: Connection) -> Principal | None:
     return cast("Principal | None", connection.scope["state"].get("principal"))
 
 
+def stands(connection: Connection) -> bool:
+    """Its key lets somebody in still: what is held open ends once it was revoked or has expired."""
+    principal = principal_of(connection)
+    return principal is None or desk_of(connection).parts.keyring.named(principal.id) is not None
+
+
 def may(connection: Connection, scope: Scope) -> bool:
     principal = principal_of(connection)
     return principal is not None and allows(principal.scopes, scope)
@@ -70,6 +76,8 @@ def caller_of(request: Request[Any, Any, Any], claim: Claim | None = None) -> Ca
         raise Problem("UNAUTHORIZED", "A valid API key is needed.")
     return Caller(
         actor=principal.name,
+        key_id=principal.id,
+        limits=principal.limits,
         correlation=ids_of(request.scope).correlation,
         scopes=frozenset(str(s) for s in principal.scopes),
         claim=claim,

@@ -75,7 +75,8 @@ def document(app: Litestar, *, version: str) -> Schema:
     }
 
 
-WEBHOOKS = "/webhooks/"
+# Below these an id is one that a list has told.
+LISTED = ("/api/webhooks/", "/api/keys/")
 _PARAMETERS: Schema = {
     "Id": {
         "name": "id",
@@ -85,7 +86,7 @@ _PARAMETERS: Schema = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
         "example": "trainer-1",
     },
-    "WebhookId": {
+    "ListedId": {
         "name": "id",
         "in": "path",
         "required": True,
@@ -150,8 +151,8 @@ def _operation(path: str, method: str, operation: Operation, schemas: Schema) ->
 
 def _parameters(path: str, method: str, operation: Operation, schemas: Schema) -> Iterator[Schema]:
     shared = {
-        "Id": "{id}" in path and WEBHOOKS not in path,
-        "WebhookId": "{id}" in path and WEBHOOKS in path,
+        "Id": "{id}" in path and not path.startswith(LISTED),
+        "ListedId": "{id}" in path and path.startswith(LISTED),
         "IdempotencyKey": method == "POST",
         "IfNoneMatch": 304 in operation.answers,
         "LastEventId": "text/event-stream" in operation.media_types,

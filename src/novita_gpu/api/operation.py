@@ -2,29 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol
 
 from novita_gpu.contract import Request, View
+from novita_gpu.domain.api_key import FREE, KeyLimits, Scope, allows
 from novita_gpu.domain.value import Value
 
-
-class Scope(StrEnum):
-    """What a key allows. Each holds those before it."""
-
-    READ = "read"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-    def holds(self, other: "Scope") -> bool:
-        return _RANKS[self] >= _RANKS[other]
-
-
-_RANKS = {scope: rank for rank, scope in enumerate(Scope)}
-
-
-def allows(scopes: frozenset[Scope], needed: Scope) -> bool:
-    return any(scope.holds(needed) for scope in scopes)
+__all__ = ["Keyring", "Operation", "Principal", "Scope", "allows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +39,7 @@ class Principal(Value, frozen=True, kw_only=True):
     id: str
     name: str
     scopes: frozenset[Scope]
+    limits: KeyLimits = FREE
 
 
 class Keyring(Protocol):

@@ -83,6 +83,7 @@ _HUNG_UP = "client disconnected prematurely"
 class Answered:
     """A finished answer. `kept`: it is stored already for its Idempotency-Key.
 
+    `again`: what is stored in its place, where it holds a secret that is told once.
     `retryable`: the same request may succeed later, so this is no answer to keep.
     """
 
@@ -90,6 +91,7 @@ class Answered:
     body: bytes
     headers: Mapping[str, str]
     kept: bool = False
+    again: bytes = b""
     retryable: bool = False
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from novita_gpu.store.abilities import Lack, lacks
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.deliveries import Deliveries
 from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.store.events import Events
@@ -30,6 +31,7 @@ class Store:
     events: Events
     deliveries: Deliveries
     endpoints: Endpoints
+    api_keys: ApiKeys
     claims: Claims
     facts: Facts
     looks: Looks
@@ -84,6 +86,7 @@ def open_store(
     """
     wire, keys = Wire(*clients(url)), Keys(prefix)
     records, feed, facts = Records(wire, keys, closed_for=closed_for), Feed(wire, keys), Facts(wire, keys)
+    api_keys = ApiKeys(wire, keys)
     return Store(
         keys=keys,
         wire=wire,
@@ -91,9 +94,10 @@ def open_store(
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys, finished_for=finished_for),
         endpoints=Endpoints(wire, keys),
+        api_keys=api_keys,
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=monotonic, block_s=block_s, closed_for=closed_for),
+        view=View(records, feed, facts, api_keys, now=now, monotonic=monotonic, block_s=block_s, closed_for=closed_for),
     )
