@@ -31,6 +31,7 @@ QUICK_TIMING = replace(Timing.fast(), service_s=0.0, removed_listed_s=2.0, remov
 QUICK: dict[str, object] = {
     "novita_api_key": "sim-key",
     "novita_calls_per_minute": 0,
+    "rate_limit_per_minute": 0,
     "admin_api_key": KEY,
     "host": "127.0.0.1",
     "port": 0,

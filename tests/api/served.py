@@ -18,9 +18,13 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from novita_gpu.api.app import build_app
-from novita_gpu.api.desk import Desk, Parts
+from novita_gpu.api.cors import Cors
+from novita_gpu.api.desk import Desk, Opening, Parts
 from novita_gpu.api.keyring import StoredKeyring
+from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Principal, Scope
+from novita_gpu.api.origin import Proxies
+from novita_gpu.api.protocol import BoundedHttp
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings
 from novita_gpu.cloud.simulator.app import Running, running
@@ -212,7 +216,9 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any) -> AsyncGenerator[Served]:
+async def served(
+    valkey: str, *, defaults: Defaults = NO_DEFAULTS, protocol: type[Any] = BoundedHttp, **parts: Any
+) -> AsyncGenerator[Served]:
     """The API for as long as the block runs. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
@@ -311,6 +317,10 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "store": store,
             "cloud": cloud,
             "keyring": Ring(StoredKeyring(hashed("no key of this test"), store.api_keys, now)),
+            "limiter": Limiter(0),
+            "proxies": Proxies(),
+            "opening": Opening(),
+            "cors": Cors(),
             "look": look,
             "health": health,
             "now": now,
@@ -319,7 +329,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             **parts,
         }
         app = build_app(Parts(**built))
-        root = await stack.enter_async_context(answering(app))
+        root = await stack.enter_async_context(answering(app, protocol))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Served(
             root=root,
@@ -335,10 +345,19 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
 
 
 @asynccontextmanager
-async def answering(app: Any) -> AsyncGenerator[str]:
+async def answering(app: Any, http: type[Any] = BoundedHttp) -> AsyncGenerator[str]:
     """The application behind uvicorn, on a free port."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none")
+        uvicorn.Config(
+            app,
+            port=0,
+            http=http,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
+            proxy_headers=False,
+        )
     )
     async with _task(server.serve(), gently=lambda: setattr(server, "should_exit", True)):
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -40,6 +40,7 @@ SIZES = {
     "api-keys": "0.5 KB a key",
     "api-keys-used": "0.1 KB a key",
     "owned": "0.1 KB an instance",
+    "window": "0.1 KB a key",
     "claim": "1 to 10 KB",
     "fact": "0.1 KB; the catalogue's some 5 KB each",
     "empties": "0.1 KB an offer",

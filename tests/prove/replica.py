@@ -38,6 +38,7 @@ from novita_gpu.store.keys import Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
+from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import Wire
 from tests.prove.doorbell import Job
 from tests.prove.schedule import Schedule, Wish
@@ -227,6 +228,7 @@ def store_on(
         deliveries=Deliveries(wire, keys),
         endpoints=Endpoints(wire, keys),
         api_keys=api_keys,
+        windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

@@ -57,6 +57,7 @@ async def fill(store: Store) -> None:
     await store.api_keys.add(key, new_event(kind=EventType.KEY_CREATED))
     store.api_keys.used(key.id, NOON)
     await store.api_keys.store_uses()
+    await store.windows.add(key.id, 60)
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -123,7 +124,7 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
         ),
         *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
-        *(keys.api_keys(), keys.api_keys_used(), keys.owned("i")),
+        *(keys.api_keys(), keys.api_keys_used(), keys.owned("i"), keys.window("i")),
         *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),
         *(
             keys.empties(),

@@ -1,11 +1,14 @@
 """The outermost layer: ids of the request, headers on every answer, one line in the log, and the last net."""
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, cast
 
 from novita_gpu import observe
+from novita_gpu.api.cors import Cors
+from novita_gpu.api.limiter import SPAN_S, Quota
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
 
@@ -15,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SAFE = (
@@ -39,8 +43,8 @@ def ids_of(scope: Mapping[str, Any]) -> Ids:
 class Edge:
     """Wraps the whole application, what is not found included."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime]) -> None:
-        self._app, self._new_id, self._now = app, new_id, now
+    def __init__(self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime], cors: Cors) -> None:
+        self._app, self._new_id, self._now, self._cors = app, new_id, now, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,10 +53,13 @@ class Edge:
         ids = self._ids(scope["headers"])
         scope["state"]["ids"] = ids
         observe.correlate(ids.correlation, request_id=ids.request)
-        sender = _Sender(send, ids)
+        sender = _Sender(send, scope, ids, self._added)
         began = time.perf_counter()
         try:
-            await self._app(scope, receive, sender)
+            if preflight := self._cors.preflight(scope["method"], scope["headers"]):
+                await sender.whole(204, preflight)
+            else:
+                await self._app(scope, receive, sender)
         except Exception as error:
             await self._rescued(error, ids, sender)
         finally:
@@ -68,9 +75,15 @@ class Edge:
             log.error("answer.broken_off", exc_info=error)
             raise error
         answer = answered(error, request_id=ids.request, now=self._now())
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer.body)).encode())]
-        await sender({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await sender({"type": "http.response.body", "body": answer.body, "more_body": False})
+        headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+        await sender.whole(answer.status, [(b"content-type", b"application/json"), *headers], answer.body)
+
+    def _added(self, scope: Scope) -> Iterator[Header]:
+        """What every answer to this request bears."""
+        yield from self._cors.headers(scope["headers"])
+        quota: Quota | None = scope["state"].get("quota")
+        if quota:
+            yield from _told(quota, self._now())
 
 
 _ID_HEADERS = frozenset({b"x-request-id", b"x-correlation-id"})
@@ -79,9 +92,15 @@ _ID_HEADERS = frozenset({b"x-request-id", b"x-correlation-id"})
 class _Sender:
     """Adds what every answer bears, and remembers the status."""
 
-    def __init__(self, send: Send, ids: Ids) -> None:
-        self._send, self._ids = send, ids
+    def __init__(self, send: Send, scope: Scope, ids: Ids, added: Callable[[Scope], Iterable[Header]]) -> None:
+        self._send, self._scope, self._ids, self._added = send, scope, ids, added
         self.status = 0
+
+    async def whole(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        if status != 204:
+            headers = [*headers, (b"content-length", str(len(body)).encode())]
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body, "more_body": False})
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -89,10 +108,28 @@ class _Sender:
             headers: list[tuple[bytes, bytes]] = list(message["headers"])
             present = {name.lower() for name, _ in headers}
             headers += [(name, value) for name, value in _SAFE if name not in present]
+            headers += self._added(self._scope)
+            if self._is_left_unread():
+                headers.append((b"connection", b"close"))
             headers.append((b"x-request-id", self._ids.request.encode()))
             headers.append((b"x-correlation-id", self._ids.correlation.encode()))
             message["headers"] = headers
         await self._send(message)
+
+    def _is_left_unread(self) -> bool:
+        """Nobody takes the rest of a body that is too large or too late."""
+        body = self._scope["state"].get("body")
+        return self.status == 413 or (body is not None and body.is_late)
+
+
+def _told(quota: Quota, now: datetime) -> Iterator[Header]:
+    """As many clients know it, and as the IETF draft has it. The window ends within the second that is told."""
+    left = math.ceil(quota.left_s)
+    yield b"x-ratelimit-limit", b"%d" % quota.limit
+    yield b"x-ratelimit-remaining", b"%d" % quota.remaining
+    yield b"x-ratelimit-reset", b"%d" % math.ceil(now.timestamp() + quota.left_s)
+    yield b"ratelimit-policy", b'"%s";q=%d;w=%d' % (quota.policy.encode(), quota.limit, SPAN_S)
+    yield b"ratelimit", b'"%s";r=%d;t=%d' % (quota.policy.encode(), quota.remaining, left)
 
 
 def _log(scope: Scope, status: int, began: float) -> None:

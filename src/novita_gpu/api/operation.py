@@ -14,7 +14,8 @@ __all__ = ["Keyring", "Operation", "Principal", "Scope", "allows"]
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One route. `scope` None: open, no key is needed. `answers`: a view by status, or a media type that is not JSON.
-    `media_types`: what 200 may be as well. `listed`: in the documentation.
+    `media_types`: what 200 may be as well. `listed`: in the documentation. `counted`: against the rate limit.
+    `may_open`: without a key for this machine's own user, with METRICS_OPEN.
 
     `problems` are the codes of its own; those that every route has are added to them.
     """
@@ -31,6 +32,8 @@ class Operation:
     problems: tuple[str, ...] = ()
     examples: Mapping[str, Any] = field(default_factory=dict[str, Any])
     listed: bool = True
+    counted: bool = True
+    may_open: bool = False
 
 
 class Principal(Value, frozen=True, kw_only=True):

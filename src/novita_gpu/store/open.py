@@ -18,6 +18,7 @@ from novita_gpu.store.keys import CLOSED_FOR, FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
+from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, clients
 
 
@@ -32,6 +33,7 @@ class Store:
     deliveries: Deliveries
     endpoints: Endpoints
     api_keys: ApiKeys
+    windows: SharedWindows
     claims: Claims
     facts: Facts
     looks: Looks
@@ -95,6 +97,7 @@ def open_store(
         deliveries=Deliveries(wire, keys, finished_for=finished_for),
         endpoints=Endpoints(wire, keys),
         api_keys=api_keys,
+        windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),

@@ -23,6 +23,7 @@ from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
 from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of
 from novita_gpu.webhooks import Outbox, Registry
+from novita_gpu.wiring.admission import admission
 from novita_gpu.wiring.ground import VERSION, Ground
 from novita_gpu.wiring.passes import Passes
 from novita_gpu.wiring.secret import new_secret
@@ -98,6 +99,7 @@ def _parts(
         store=store,
         cloud=ground.cloud,
         keyring=keyring,
+        **admission(settings, store),
         look=ground.look,
         health=health.view,
         now=utc_now,
