@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove idle chaos bench crowd check fix docs lock
+.PHONY: install demo run test prove idle chaos bench crowd fuzz check fix docs lock
 
 install: .venv/installed
 
@@ -53,6 +53,10 @@ chaos: install
 # What an idle replica asks of Redis, for each REDIS_PROFILE, over SECONDS.
 bench: install
 	@python -m tests.server.idle_cost --seconds $${SECONDS:-120} $(ARGS)
+
+# Requests made of the OpenAPI document, SECONDS with each kind of key and without one; the first by SEED.
+fuzz: install
+	@python -m tests.api.fuzzing --seconds $${SECONDS:-120} --from $${SEED:-0} $(ARGS)
 
 # A start before a cloud of MACHINES.
 crowd: install

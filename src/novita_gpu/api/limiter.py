@@ -92,8 +92,9 @@ class Limiter:
         monotonic: Callable[[], float] = time.monotonic,
         shared: Counter | None = None,
         shared_within_s: float = SHARED_WITHIN_S,
+        wrong_keys: int = FAILURES,
     ) -> None:
-        self._shared_within_s = shared_within_s
+        self._shared_within_s, self._wrong_keys = shared_within_s, wrong_keys
         self._per_minute, self._monotonic, self._shared = per_minute, monotonic, shared
         self._keys, self._addresses, self._failures = (Windows(monotonic) for _ in range(3))
         self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -116,7 +117,7 @@ class Limiter:
     def failed(self, address: str) -> Quota:
         """Counts a wrong key."""
         used, left_s = self._failures.add(address)
-        return Quota(policy="wrong-keys", limit=FAILURES, used=used, left_s=left_s)
+        return Quota(policy="wrong-keys", limit=self._wrong_keys, used=used, left_s=left_s)
 
     def let_in(self, address: str, key_id: str) -> Quota | None:
         """None: a right key comes in. Else it may be a guess: there were too many wrong ones from there.
@@ -125,8 +126,8 @@ class Limiter:
         """
         used, left_s = self._failures.at(address)
         known = (address, key_id)
-        if used >= FAILURES and known not in self._let_in:
-            return Quota(policy="wrong-keys", limit=FAILURES, used=used + 1, left_s=left_s)
+        if used >= self._wrong_keys and known not in self._let_in:
+            return Quota(policy="wrong-keys", limit=self._wrong_keys, used=used + 1, left_s=left_s)
         if known not in self._let_in:
             if len(self._let_in) >= MOST_CALLERS:
                 self._let_in.popitem(last=False)

@@ -19,9 +19,9 @@ DESCRIPTION = """A control plane for GPU instances rented from Novita.ai.
 
 Times are RFC 3339 in UTC with milliseconds, durations carry their unit in the name, money is a decimal string in USD,
 sizes are GB. Unknown fields are refused, numbers are never taken from strings, and an absent optional is absent.
-Every answer bears `X-Request-ID` and `X-Correlation-ID`. Requests are counted by key, else by address: `X-RateLimit-Limit`,
-`X-RateLimit-Remaining`, `X-RateLimit-Reset` (epoch seconds), `RateLimit-Policy` and `RateLimit` say where a caller stands, and
-`Retry-After` of a 429 when to go on. Live streams and `/health` are not counted.
+Every answer bears `X-Request-ID` and `X-Correlation-ID`. Requests are counted by key, else by address:
+`X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` (epoch seconds), `RateLimit-Policy` and `RateLimit`
+say where a caller stands, and `Retry-After` of a 429 when to go on. Live streams and `/health` are not counted.
 """
 _OF_EVERY_KEY = ("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMIT_EXCEEDED", "INTERNAL_ERROR", "STORE_UNAVAILABLE")
 _OF_A_BODY = ("VALIDATION_ERROR", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
