@@ -44,11 +44,11 @@ def test_the_document_keeps_its_word(case: Any, root: str) -> None:
 @pytest.mark.parametrize("caller", CALLERS)
 def test_s1_no_key_opens_more_than_the_table_says(root: str, caller: str) -> None:
     """`make fuzz` goes on for two minutes each."""
-    one_after_another(root, caller, 100 if caller != Scope.ADMIN else 25, 0)
+    one_after_another(root, caller, 30, 0)
 
 
 def test_what_is_asked_of_what_was_answered_keeps_to_the_document(root: str) -> None:
-    built_on_each_other(root, Scope.ADMIN, 5)
+    built_on_each_other(root, Scope.ADMIN, 3)
 
 
 METHODS = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])
