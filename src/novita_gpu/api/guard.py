@@ -37,8 +37,8 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     if operation is None and _method(connection) == "OPTIONS":
         raise MethodNotAllowedException  # made by Litestar for every path; nothing of ours answers another origin
     needed = operation.scope if operation else Scope.READ
-    if needed is not None and not _is_open(connection, operation):
-        _admit(connection, needed)
+    if needed is not None:
+        _admit(connection, needed, is_openable=operation is not None and operation.may_open)
     if operation and operation.query is None and connection.scope["query_string"]:
         raise Invalid(Fault(field="query", message="this route takes no query"))
 
@@ -47,18 +47,16 @@ def _method(connection: Connection) -> str:
     return str(cast("Mapping[str, Any]", connection.scope)["method"])
 
 
-def _is_open(connection: Connection, operation: Operation | None) -> bool:
-    """For this machine's own user, where the operator says so."""
-    opening = desk_of(connection).parts.opening
-    return operation is not None and operation.may_open and opening.metrics and why_not_local(connection.scope) is None
-
-
-def _admit(connection: Connection, needed: Scope) -> None:
-    principal = principal_of(connection)
+def _admit(connection: Connection, needed: Scope, *, is_openable: bool) -> None:
+    """`is_openable`: METRICS_OPEN lets this machine's own user in without a key."""
+    principal, opening = principal_of(connection), desk_of(connection).parts.opening
     if principal is None:
-        opening = desk_of(connection).parts.opening
-        why = (why_not_local(connection.scope) or "") if opening.all or opening.metrics else ""
-        log.info("access.refused", reason="no valid key", address=address_of(connection))
+        is_open = opening.all or (opening.metrics and is_openable)
+        why = why_not_local(connection.scope) if is_open else ""
+        if why is None and is_openable:
+            return
+        if "authorization" not in connection.headers:  # of a wrong key it was told already
+            log.info("access.refused", reason="no key", address=address_of(connection))
         text = "A valid API key is needed: Authorization: Bearer <key>."
         raise Problem("UNAUTHORIZED", f"{text} Without one this request is not let in, as {why}." if why else text)
     if not allows(principal.scopes, needed):
@@ -83,8 +81,10 @@ async def presented(connection: Connection, desk: Desk, address: str) -> Entry:
     if principal:
         return Entry(principal=principal, refused_by=parts.limiter.let_in(address, principal.id))
     quota = parts.limiter.failed(address)
+    if quota.is_over:
+        return Entry(refused_by=quota)
     log.info("access.refused", reason="wrong key", address=address)
-    return Entry(refused_by=quota if quota.is_over else None)
+    return Entry()
 
 
 async def _of_key(given: str, keyring: Keyring) -> Principal | None:

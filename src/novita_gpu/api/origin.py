@@ -1,7 +1,8 @@
 """Where a request comes from: its address, by the word of trusted proxies alone; and whether it is of this machine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ class Proxies(Value, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
 
     def trust(self, address: Address) -> bool:
-        return any(address in ip_network(network) for network in self.networks)
+        return any(address in _network(network) for network in self.networks)
 
     def caller(self, scope: Scope) -> str:
         """Who is counted: an IPv4 address, or the /64 of an IPv6 one.
@@ -74,6 +75,11 @@ def why_not_local(scope: Scope) -> str | None:
     if any(site not in {"same-origin", "none"} for site in _values(scope, b"sec-fetch-site")):
         return "a page of another site sent it"
     return None
+
+
+@cache
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
 
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:

@@ -113,7 +113,8 @@ def _told(key: "Key") -> str:
     limits = key.limits
     if limits is None:
         return "none"
-    told = [f"{limits.max_instances} instances"] if limits.max_instances is not None else []
+    many = limits.max_instances
+    told = [] if many is None else ["1 instance" if many == 1 else f"{many} instances"]
     told += [f"${limits.max_usd_per_hour}/h"] if limits.max_usd_per_hour is not None else []
     return ", ".join([*told, *(limits.regions or ())])
 

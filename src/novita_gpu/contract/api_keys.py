@@ -88,6 +88,9 @@ class NewKeyView(KeyView, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"NewKeyView(id={self.id!r}, key='***')"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("id", self.id)]  # msgspec's own would print the key in rich tracebacks
+
 
 class KeyList(View, frozen=True, kw_only=True):
     """The oldest first. The admin key of the settings or of the first start is not among them."""
