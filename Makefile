@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove idle chaos bench crowd check fix docs lock
+.PHONY: install demo run test prove idle chaos bench crowd fuzz audit sbom check fix docs lock
 
 install: .venv/installed
 
@@ -54,15 +54,31 @@ chaos: install
 bench: install
 	@python -m tests.server.idle_cost --seconds $${SECONDS:-120} $(ARGS)
 
+# Requests made of the OpenAPI document, SECONDS with each kind of key and without one; the first by SEED.
+fuzz: install
+	@python -m tests.api.fuzzing --seconds $${SECONDS:-120} --from $${SEED:-0} $(ARGS)
+
 # A start before a cloud of MACHINES.
 crowd: install
 	@MACHINES=$${MACHINES:-5000} pytest -n 0 -s tests/chaos/test_crowd.py $(ARGS)
 
-check: install
+check: install audit
 	@ruff check .
 	@ruff format --check .
 	@lint-imports
 	@pyright
+
+# What is locked for use, against the known vulnerabilities at osv.dev. Where that is not reached nothing is said of them,
+# within ten seconds, and it is no fault: uv ends with 1 only where it has found some.
+audit: $(UV)
+	@UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(UV) audit --quiet --frozen --no-dev --preview-features audit-command \
+		2>.tools/audit.log || { [ $$? -ne 1 ] && echo "not audited: osv.dev cannot be reached" || \
+		{ cat .tools/audit.log; exit 1; }; }
+
+# What a release is made of, with the hashes of the lock, as CycloneDX; goes beside its wheel.
+sbom: $(UV)
+	@mkdir -p dist
+	@$(UV) export --quiet --frozen --no-dev --format cyclonedx1.5 --output-file dist/novita-gpu-api.cdx.json
 
 fix: install
 	@ruff check --fix .

@@ -30,6 +30,7 @@ QUICK_TIMING = replace(Timing.fast(), service_s=0.0, removed_listed_s=2.0, remov
 QUICK: dict[str, object] = {
     "novita_api_key": "sim-key",
     "novita_calls_per_minute": 0,
+    "rate_limit_per_minute": 0,
     "admin_api_key": KEY,
     "host": "127.0.0.1",
     "port": 0,
@@ -188,7 +189,8 @@ async def serving(
         place = {"data_dir": folder, "redis_url": redis_url, "redis_key_prefix": prefix}
         given = {**QUICK, "novita_api_base_url": cloud.root, **place, **settings}
         plane = await stack.enter_async_context(opened(Settings.load(**given), mutation_timeout=mutation_timeout))
-        for endless in (plane.store.view.follow, plane.health.watch, plane.listening.watch, plane.keep_store):
+        keyring, health = plane.keyring.note_uses, plane.health.watch
+        for endless in (plane.store.view.follow, health, plane.listening.watch, keyring, plane.keep_store):
             await stack.enter_async_context(_beside(endless()))
         await stack.enter_async_context(plane.work.running())
         await plane.timed_sync.ask()

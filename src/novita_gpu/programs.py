@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from novita_gpu import observe
 from novita_gpu.api.app import end_held
+from novita_gpu.api.protocol import BoundedHttp
 from novita_gpu.cloud.base import CloudError, Unauthorized
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import Running, SimulatorSettings
@@ -38,6 +39,8 @@ KNOWN_WITHIN = timedelta(seconds=10)
 UNREAD = timedelta(minutes=2)
 # Open files for a thousand streams, the work engine's pool and receivers. Many systems begin with 1,024, or 256.
 ENOUGH_FILES = 4_096
+# Of the demo: whoever tries it with scripts of their own meets the headers, and not the limit.
+DEMO_RATE = 1_000
 KEY_PAGE = "https://novita.ai/settings/key-management"
 
 
@@ -78,7 +81,7 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
     async with AsyncExitStack() as stack:
         endless = [plane.store.view.follow(), plane.health.watch(), plane.keep_store()]
         if listener:
-            endless.append(plane.listening.watch())
+            endless += [plane.listening.watch(), plane.keyring.note_uses()]
         for each in endless:
             stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:
@@ -138,6 +141,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
             novita_api_key="sim-key",
             novita_api_base_url=simulator.root,
             novita_calls_per_minute=0,
+            rate_limit_per_minute=DEMO_RATE,
             admin_api_key=_kept_key(folder),
             data_dir=folder,
             host=host,
@@ -192,7 +196,8 @@ def _config(plane: Plane) -> uvicorn.Config:
     return uvicorn.Config(
         plane.app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

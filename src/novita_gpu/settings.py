@@ -3,9 +3,10 @@
 from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -66,11 +67,27 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
+            raise ValueError(f"{origin} is no origin: it has a scheme and a host, and nothing after it")
+    return value
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Origins = Annotated[Listed, AfterValidator(_origins)]
 Networks = Annotated[Listed, AfterValidator(_networks)]
 Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], NoDecode, BeforeValidator(_listed)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Root = Annotated[str, AfterValidator(_web_root)]
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class WrongSettings(Exception):
@@ -92,6 +109,25 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 = any free one.")
+    auth: Literal["on", "off"] = Field(
+        "on", description="off: requests of this machine's own user need no key; only where HOST is a loopback address."
+    )
+    metrics_open: bool = Field(False, description="GET /metrics needs no key from this machine itself.")
+    rate_limit_per_minute: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="Requests a minute of each key, or of an address without one; 0: no limit.",
+    )
+    rate_limit_shared: bool = Field(
+        False, description="Requests of a key are counted for all replicas together, in REDIS_URL; a command each."
+    )
+    trusted_proxies: Networks = Field(
+        (), description="Networks of proxies whose Forwarded and X-Forwarded-For count for where a request comes from."
+    )
+    allowed_origins: Origins = Field(
+        (), description="Origins of web pages that may use the API with a key, such as https://app.example.com."
+    )
     admin_api_key: SecretStr | None = Field(
         None, min_length=16, description="The admin key; made at first start if unset."
     )
@@ -227,6 +263,14 @@ class Settings(BaseSettings):
         if "axiom_token" in info.data and (dataset is None) is not (info.data["axiom_token"] is None):
             raise ValueError("AXIOM_TOKEN and AXIOM_DATASET are set together, or neither")
         return dataset
+
+    @field_validator("auth")
+    @classmethod
+    def _only_on_loopback(cls, auth: str, info: ValidationInfo) -> str:
+        host = info.data.get("host", "")
+        if auth == "off" and not is_loopback(host):
+            raise ValueError(f"off is for a loopback address only, and HOST is {host}: anybody could come in")
+        return auth
 
     @classmethod
     def load(cls, **given: object) -> "Settings":

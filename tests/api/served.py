@@ -18,12 +18,18 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from novita_gpu.api.app import build_app
-from novita_gpu.api.desk import Desk, Parts
+from novita_gpu.api.cors import Cors
+from novita_gpu.api.desk import Desk, Opening, Parts
+from novita_gpu.api.keyring import StoredKeyring
+from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Principal, Scope
+from novita_gpu.api.origin import Proxies
+from novita_gpu.api.protocol import BoundedHttp
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings
 from novita_gpu.cloud.simulator.app import Running, running
 from novita_gpu.contract import HealthView, ServicesView, time_text
+from novita_gpu.control.admission import hashed
 from novita_gpu.control.adoption import Adoption
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
@@ -32,6 +38,7 @@ from novita_gpu.control.explain import Explainer
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
@@ -55,11 +62,20 @@ LEAST: dict[str, Any] = {"name": "trainer-1", "productName": "RTX 4090 24GB", "i
 
 
 class Ring:
-    """Keys known by heart."""
+    """Keys known by heart, beside those that were made."""
+
+    def __init__(self, made: StoredKeyring) -> None:
+        self._made = made
 
     async def principal(self, key: str) -> Principal | None:
         scope = next((scope for scope, known in KEYS.items() if known == key), None)
-        return Principal(id=f"key_{scope}", name=f"{scope}-key", scopes=frozenset({scope})) if scope else None
+        return self.named(f"key_{scope}") if scope else await self._made.principal(key)
+
+    def named(self, key_id: str) -> Principal | None:
+        scope = next((scope for scope in KEYS if key_id == f"key_{scope}"), None)
+        if scope is None:
+            return self._made.named(key_id)
+        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope}))
 
 
 @dataclass
@@ -200,7 +216,9 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any) -> AsyncGenerator[Served]:
+async def served(
+    valkey: str, *, defaults: Defaults = NO_DEFAULTS, protocol: type[Any] = BoundedHttp, **parts: Any
+) -> AsyncGenerator[Served]:
     """The API for as long as the block runs. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
@@ -283,6 +301,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "registry": Registry(
                 endpoints=store.endpoints, check=resolve_none, now=now, new_id=new_id, new_secret=lambda: SECRET
             ),
+            "key_book": KeyBook(store, now, new_id),
             "idle_check": idle_check,
             "recoveries": Recoveries(
                 store=store,
@@ -297,7 +316,11 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "idle": idle,
             "store": store,
             "cloud": cloud,
-            "keyring": Ring(),
+            "keyring": Ring(StoredKeyring(hashed("no key of this test"), store.api_keys, now)),
+            "limiter": Limiter(0),
+            "proxies": Proxies(),
+            "opening": Opening(),
+            "cors": Cors(),
             "look": look,
             "health": health,
             "now": now,
@@ -306,7 +329,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             **parts,
         }
         app = build_app(Parts(**built))
-        root = await stack.enter_async_context(answering(app))
+        root = await stack.enter_async_context(answering(app, protocol))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Served(
             root=root,
@@ -322,10 +345,19 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
 
 
 @asynccontextmanager
-async def answering(app: Any) -> AsyncGenerator[str]:
+async def answering(app: Any, http: type[Any] = BoundedHttp) -> AsyncGenerator[str]:
     """The application behind uvicorn, on a free port."""
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none")
+        uvicorn.Config(
+            app,
+            port=0,
+            http=http,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
+            proxy_headers=False,
+        )
     )
     async with _task(server.serve(), gently=lambda: setattr(server, "should_exit", True)):
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

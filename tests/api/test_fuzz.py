@@ -1,72 +1,35 @@
 """Whatever is sent is answered as documented, and never with a bug of ours."""
 
-import asyncio
-import threading
 from collections.abc import Generator
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from litestar import Litestar
-from schemathesis.checks import CHECKS  # pyright: ignore[reportUnknownVariableType]
 
-from novita_gpu.api.app import ROUTES
-from novita_gpu.api.openapi import document
-from tests.api.served import KEYS, Scope, served
-
-SPEC = document(Litestar(list(ROUTES), openapi_config=None, logging_config=None), version="test")
-
-
-def without_security(spec: dict[str, Any]) -> dict[str, Any]:
-    """Our own key goes with every request, over whatever would be tried in its place."""
-    open_paths = {
-        path: {method: {k: v for k, v in told.items() if k != "security"} for method, told in methods.items()}
-        for path, methods in spec["paths"].items()
-    }
-    components = {name: parts for name, parts in spec["components"].items() if name != "securitySchemes"}
-    return {name: part for name, part in spec.items() if name != "security"} | {
-        "paths": open_paths,
-        "components": components,
-    }
-
-
-schema: Any = schemathesis.openapi.from_dict(without_security(SPEC))  # pyright: ignore[reportUnknownMemberType]
+from tests.api.fuzzing import (
+    CALLERS,
+    SPEC,
+    built_on_each_other,
+    check,
+    in_a_thread,
+    one_after_another,
+    schema,
+    send,
+)
+from tests.api.served import KEYS, Scope
 
 
 @pytest.fixture(scope="module")
 def root(valkey: str) -> Generator[str]:
-    """The API in a thread of its own."""
-    found: list[str] = []
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with served(valkey) as api:
-            await api.created("fuzzed")
-            found.append(api.root)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    yield found[0]
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    with in_a_thread(valkey) as at:
+        yield at
 
 
-# A valid request may well be refused: the name is taken, the cursor of another list, the wait over.
-NOT_ASKED = cast("list[Any]", CHECKS.get_by_names(["positive_data_acceptance"]))
-
-
-@schema.exclude(operation_id="waitForInstance").parametrize()
+@schema.parametrize()
 # The same cases at every run: a gate that finds something new is a gate that fails by chance.
 @settings(
     max_examples=5,
@@ -75,9 +38,17 @@ NOT_ASKED = cast("list[Any]", CHECKS.get_by_names(["positive_data_acceptance"]))
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_document_keeps_its_word(case: Any, root: str) -> None:
-    response = case.call(base_url=root, headers={"Authorization": f"Bearer {KEYS[Scope.ADMIN]}"}, timeout=10)
-    assert response.status_code != 500
-    case.validate_response(response, excluded_checks=NOT_ASKED)
+    check(case, send(case, root, Scope.ADMIN), Scope.ADMIN)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_s1_no_key_opens_more_than_the_table_says(root: str, caller: str) -> None:
+    """`make fuzz` goes on for two minutes each."""
+    one_after_another(root, caller, 30, 0)
+
+
+def test_what_is_asked_of_what_was_answered_keeps_to_the_document(root: str) -> None:
+    built_on_each_other(root, Scope.ADMIN, 3)
 
 
 METHODS = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])

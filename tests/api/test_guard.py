@@ -55,6 +55,9 @@ SCOPES = {
     ("PATCH", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
     ("DELETE", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
     ("POST", "/api/webhooks/endpoints/{id}/rotate"): Scope.ADMIN,
+    ("GET", "/api/keys"): Scope.ADMIN,
+    ("POST", "/api/keys"): Scope.ADMIN,
+    ("DELETE", "/api/keys/{id}"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
 }
 

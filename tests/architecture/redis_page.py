@@ -37,6 +37,10 @@ SIZES = {
     "endpoint": "1 KB",
     "deliveries": "0.1 KB a delivery",
     "delivery-number": "0.1 KB",
+    "api-keys": "0.5 KB a key",
+    "api-keys-used": "0.1 KB a key",
+    "owned": "0.1 KB an instance",
+    "window": "0.1 KB a key",
     "claim": "1 to 10 KB",
     "fact": "0.1 KB; the catalogue's some 5 KB each",
     "empties": "0.1 KB an offer",
@@ -66,6 +70,7 @@ FACTS = {
     "told:<machine>": "that an orphan was told of; removed when it is none any more",
     "parted": "of a private store: it was begun, and is not done with",
     "base:<id>": "of a private store: a record as it was when the stores parted",
+    "base:keys": "of a private store: which API keys there were when the stores parted",
     "met:<id>": "of a private store: the record was written to the shared one",
 }
 # Kept by docket: what follows `work:`, as a pattern and as shown; type; how long; what it is.

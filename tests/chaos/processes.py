@@ -155,6 +155,7 @@ def settings(folder: Path, cloud_port: int) -> dict[str, str]:
         "NOVITA_API_KEY": "sim-key",
         "NOVITA_API_BASE_URL": f"http://127.0.0.1:{cloud_port}",
         "NOVITA_CALLS_PER_MINUTE": "0",
+        "RATE_LIMIT_PER_MINUTE": "0",
         "ADMIN_API_KEY": KEY,
         "DATA_DIR": str(folder),
         "CREATE_SETTLE_SECONDS": "1",

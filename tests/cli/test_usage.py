@@ -20,7 +20,7 @@ COMMANDS = [
 GROUPED = [
     f"webhooks {name}"
     for name in ["list", "replay", "test", "listen", "endpoints", "add", "rotate", "switch", "remove"]
-]
+] + ["keys create", "keys list", "keys revoke"]
 
 
 async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ async def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
     bare = await type_in(tmp_path)
     assert told.code == bare.code == 0
     assert told.out == bare.out
-    for command in (*COMMANDS, "webhooks"):
+    for command in (*COMMANDS, "webhooks", "keys"):
         assert f"\n  {command} " in told.out
     for line in ("0  ok", "1  the service said no", "2  wrong usage", "3  the service cannot", "4  the time", "5  the"):
         assert line in told.out
@@ -67,6 +67,8 @@ async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, comm
         "webhooks replay msg_1 --since 24h",
         "webhooks listen --secret nonsense",
         "webhooks listen",
+        "keys create ci",
+        "keys create ci --scope read --expires soon",
         "explain",
         "explain a/b",
         "pin a --for 2w",

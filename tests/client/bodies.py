@@ -373,5 +373,18 @@ ENDPOINT = {
     "createdAt": "2026-01-01T12:00:00.000Z",
     "updatedAt": "2026-01-31T12:00:00.000Z",
 }
+API_KEY = {
+    "id": "key_1",
+    "name": "ci",
+    "scopes": ["admin"],
+    "limits": {"maxInstances": 2, "maxUsdPerHour": "1.5000", "regions": ["AS-SGP-02"]},
+    "createdAt": "2026-01-01T12:00:00.000Z",
+    "createdBy": "admin",
+    "expiresAt": "2026-03-01T12:00:00.000Z",
+    "expired": False,
+    "lastUsedAt": "2026-01-31T12:00:00.000Z",
+}
+API_KEYS = {"keys": [API_KEY]}
+NEW_KEY = {**API_KEY, "key": "ngpu_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 ENDPOINTS = {"endpoints": [ENDPOINT]}
 ENDPOINT_SECRET = {**ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, catalogue, costs, idle, recovery, webhooks
+from novita_gpu.client import Client, WrongUsage, api_keys, catalogue, costs, idle, recovery, webhooks
 from novita_gpu.client.answers import Answer
+from novita_gpu.contract import api_keys as made
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
 from novita_gpu.contract import webhooks as sent
 from tests.client.bodies import (
+    API_KEY,
+    API_KEYS,
     COSTS,
     DELIVERIES,
     DELIVERY,
@@ -27,6 +30,7 @@ from tests.client.bodies import (
     EXPLAINED,
     FAILED_MIGRATIONS,
     FAULT,
+    NEW_KEY,
     ONE_TEMPLATE,
     PLAN,
     PRODUCTS,
@@ -98,6 +102,10 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (sent.WebhookEndpoint, webhooks.WebhookEndpoint),
     (sent.WebhookEndpointSecret, webhooks.WebhookEndpointSecret),
     (sent.WebhookEndpointList, webhooks.WebhookEndpointList),
+    (made.KeyLimitsView, api_keys.KeyLimits),
+    (made.KeyView, api_keys.Key),
+    (made.NewKeyView, api_keys.NewKey),
+    (made.KeyList, api_keys.KeyList),
 ]
 
 
@@ -139,6 +147,9 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.update_endpoint("whe_1", enabled=True), "PATCH /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
     (lambda c: c.remove_endpoint("whe_1"), "DELETE /api/webhooks/endpoints/whe_1", ENDPOINT, {}),
     (lambda c: c.rotate_endpoint("whe_1"), "POST /api/webhooks/endpoints/whe_1/rotate", ENDPOINT_SECRET, {}),
+    (lambda c: c.keys(), "GET /api/keys", API_KEYS, {}),
+    (lambda c: c.add_key("ci", ["read"], expires_at=NOON), "POST /api/keys", NEW_KEY, {}),
+    (lambda c: c.revoke_key("key_1"), "DELETE /api/keys/key_1", API_KEY, {}),
     (
         lambda c: c.costs(since=datetime(2026, 1, 1, 13, tzinfo=BERLIN), until=NOON),
         "GET /api/costs",

@@ -9,6 +9,7 @@ DECIDE, LEARN, OFFERS = "domain/test_decide.py", "domain/test_learn.py", "domain
 AUTO_STOP, IDLE_CHECK = "story/test_auto_stop.py", "control/test_idle_check.py"
 TIMED = "control/test_timed_sync.py"
 RECOVERY = "story/test_recovery.py"
+RATES, HOSTILE = "api/test_limits.py", "api/test_hostile.py"
 HERE = "never/test_never.py"
 
 INDEX: dict[str, tuple[str, ...]] = {
@@ -203,6 +204,9 @@ INDEX: dict[str, tuple[str, ...]] = {
         "api/test_guard.py::test_s1_no_route_answers_without_a_key_but_the_open_ones",
         "api/test_guard.py::test_s1_each_route_needs_the_scope_of_the_table",
         "api/test_logs.py::test_s1_a_request_is_logged_by_its_route_without_its_key",
+        "api/test_fuzz.py::test_s1_no_key_opens_more_than_the_table_says",
+        "api/test_api_keys.py::test_s1_a_key_is_told_once_and_kept_nowhere",
+        f"{RATES}::test_s1_guessing_is_stopped_though_the_next_guess_is_right_and_whoever_was_let_in_goes_on",
     ),
     "S2": (
         "egress/test_spellings.py::test_s2_no_spelling_of_a_closed_address_passes",
@@ -211,17 +215,33 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_s2_an_address_in_a_private_network_is_judged_at_each_send",
         "api/test_webhooks.py::test_a_test_needs_a_receiver_and_s2_a_public_one",
     ),
+    "S3": (
+        f"{HOSTILE}::test_s3_no_page_of_another_origin_reads_anything_unless_it_is_named",
+        f"{HOSTILE}::test_s3_only_this_machines_own_user_is_taken_for_it",
+    ),
     "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
     "S6": (
         "control/test_inventory.py::test_templates_show_no_secret",
-        f"{HERE}::test_s6_secrets_are_told_to_nobody_and_written_to_no_log",
+        f"{HERE}::test_s6_planted_secrets_are_only_where_they_belong",
         "cloud/test_secrets.py::test_no_error_shows_the_key",
         "observe/test_process.py::test_lines_and_traces_of_a_process",
         "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
         "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
     ),
+    "S7": (
+        f"{RATES}::test_s7_only_trusted_proxies_say_where_a_request_comes_from",
+        f"{RATES}::test_s7_a_forged_address_does_not_dodge_the_limit",
+        f"{RATES}::test_s7_a_million_addresses_take_no_more_memory_than_fifty_thousand",
+    ),
+    "S8": ("store/test_keys.py::test_s8_a_store_touches_no_key_but_its_own",),
     "S9": (
+        f"{HOSTILE}::test_s9_headers_that_come_drop_by_drop_are_cut_off_and_so_is_silence",
+        f"{HOSTILE}::test_s9_a_flood_of_headers_is_refused_while_it_comes",
+        f"{HOSTILE}::test_s9_large_headers_and_a_long_query_are_told_of_at_once",
+        f"{HOSTILE}::test_s9_a_body_that_comes_drop_by_drop_is_refused_and_its_connection_ended",
+        f"{HOSTILE}::test_s9_a_gigabyte_is_refused_by_its_announcement_and_endless_chunks_at_a_megabyte",
+        f"{HOSTILE}::test_s9_json_that_nests_deep_is_refused",
         "webhooks/test_sender.py::test_only_the_beginning_of_a_long_answer_is_kept",
         "webhooks/test_sender.py::test_no_answer_within_the_deadline_is_a_failed_try",
     ),

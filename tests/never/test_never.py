@@ -1,12 +1,18 @@
 """What must never happen, and is shown nowhere else. Named by number; `index` names all."""
 
 import asyncio
+import logging
+from collections.abc import Generator
+from contextlib import suppress
 from decimal import Decimal
+from io import StringIO
 
 import msgspec
 import pytest
+import structlog
 from msgspec.structs import replace
 
+from novita_gpu import observe
 from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.lanes import SLOTS
 from novita_gpu.domain.activity import Heard
@@ -17,14 +23,16 @@ from novita_gpu.domain.idle import due_now
 from novita_gpu.domain.instance import Status, status
 from novita_gpu.domain.spec import Activity, AutoStop
 from novita_gpu.domain.steps import Measure, Rest
-from novita_gpu.store.base import Unavailable
+from novita_gpu.store import Store
+from novita_gpu.store.base import Refused, Unavailable
 from tests.domain.given import at, ready
-from tests.plane import PRODUCT, Service, eventually
+from tests.plane import KEY, PRODUCT, Service, eventually
 from tests.valkey import new_prefix
 from tests.webhooks.receiver import Receiver
 from tests.world import Process, World
 
 SECRET = "hunter2-hunter2-hunter2"
+PRIVATE = "20001"  # of the account's own, with a registry credential
 
 
 async def test_n3_an_intent_that_could_not_be_stored_calls_nobody(valkey_url: str) -> None:
@@ -162,17 +170,57 @@ async def test_t15_an_outage_is_not_told_as_not_found(service: Service) -> None:
     assert (answer.status, answer.code) == (502, "NOVITA_API_ERROR")
 
 
-async def test_s6_secrets_are_told_to_nobody_and_written_to_no_log(
-    service: Service, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def log() -> Generator[StringIO]:
+    """Every line that anybody logs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = StringIO()
+    observe.configure(json=True, level="debug", stream=stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+async def kept_in(store: Store) -> dict[str, str]:
+    """Every key of the store, the work queue's too, with all that it holds."""
+    words = {"hash": ("HGETALL",), "set": ("SMEMBERS",), "zset": ("ZRANGE", 0, -1), "stream": ("XRANGE", "-", "+")}
+    found: dict[str, str] = {}
+    for key in await store.wire.keys(store.keys.pattern):
+        command, *more = words.get((await store.wire.ask("TYPE", key)).decode(), ("GET",))
+        with suppress(Refused):  # gone, or of another type meanwhile
+            found[key.decode()] = repr(await store.wire.ask(command, key, *more))
+    return found
+
+
+async def test_s6_planted_secrets_are_only_where_they_belong(
+    service: Service, receiver: Receiver, log: StringIO
 ) -> None:
-    trainer = await service.ready(envs=[{"key": "HF_TOKEN", "value": SECRET}], webhookUrl=receiver.url)
-    await receiver.wait_for(3)
+    """From a private template on: in no log, event, webhook, answer or error, and in Redis in the record alone."""
+    made = (await service.post("/keys", {"name": "ci", "scopes": ["admin"]}, Idempotency_Key="once")).json["key"]
+    envs = [{"key": "HF_TOKEN", "value": SECRET}]
+    body = {"name": "trainer", "productName": PRODUCT, "templateId": PRIVATE, "envs": envs, "webhookUrl": receiver.url}
+    assert (await service.post("/instances", body, key=made)).status == 201
+    await service.until("ready")
+    password = (await service.instance())["connectionDetails"]["sshPassword"]
+    wrong = await service.post("/instances", {**body, "envs": [{"key": "a b", "value": SECRET}], "command": 7})
+    await service.post("/instances/trainer/stop", key="ngpu_wrong_but_secret")
+    await service.post("/instances/trainer/stop", key=made)
+    await service.until("stopped")
+    await receiver.wait_for(4)
     assert service.calls("create")[0]["body"]["envs"][0]["value"] == SECRET
-    paths = ("/instances", "/instances/trainer", "/instances/trainer/events", "/events", "/instances/comprehensive")
-    told = b"".join([(await service.get(path)).body for path in paths])
-    told += msgspec.json.encode(receiver.bodies) + "".join(capsys.readouterr()).encode()
-    assert SECRET.encode() not in told
-    assert told.count(trainer["connectionDetails"]["sshPassword"].encode()) == 1  # the single get
+    paths = ("/instances", "/instances/comprehensive", "/instances/trainer/explain", "/events?limit=1000", "/keys")
+    paths += (f"/templates/{PRIVATE}", "/webhooks/deliveries", "/costs", "/instances/migration/status")
+    told = [(await service.get(path)).body.decode() for path in paths]
+    told += [wrong.body.decode(), msgspec.json.encode(receiver.bodies).decode(), log.getvalue()]
+    kept = await kept_in(service.plane.store)
+    for secret in (SECRET, password, "pull-secret", KEY, made, "ngpu_wrong_but_secret", "sim-key"):
+        assert not [text[:200] for text in told if secret in text], secret
+        places = {service.plane.store.keys.kind_of(key) for key, value in kept.items() if secret in key + value}
+        assert places <= ({"record"} if secret in (SECRET, password) else set()), secret
+    assert any(SECRET in value for value in kept.values()), "the search finds what is there"
+    assert "access.refused" in log.getvalue()
 
 
 async def test_l1_a_stop_does_not_wait_behind_slow_creates(service: Service) -> None:

@@ -73,7 +73,7 @@ async def test_who_is_refused_is_told_as_a_matter_of_security(told: Told, tmp_pa
     async with serving(tmp_path, webhook_allow_private="") as service:
         await service.get("/instances", key="ngpu_wrong_0123456789", X_Request_ID="req-8")
         await service.post("/instances", _least("a", webhookUrl="http://127.0.0.1/hook"))
-    (refused,) = of(console, "key.refused")
+    (refused,) = of(console, "access.refused")
     assert (refused["category"], refused["level"], refused["request_id"]) == ("security", "warning", "req-8")
     assert refused["client"] == "127.0.0.1"
     assert of(console, "address.refused")[0]["category"] == "security"

@@ -26,6 +26,7 @@ from novita_gpu.domain.instance import InstanceId
 from novita_gpu.domain.recovery import RecoveryPolicy
 from novita_gpu.domain.spec import BillingMode
 from novita_gpu.store import Store
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Claim
 from novita_gpu.store.deliveries import Deliveries
 from novita_gpu.store.endpoints import Endpoints
@@ -37,6 +38,7 @@ from novita_gpu.store.keys import Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
+from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import Wire
 from tests.prove.doorbell import Job
 from tests.prove.schedule import Schedule, Wish
@@ -217,6 +219,7 @@ def store_on(
     """The store in one piece, on a given wire."""
     keys = Keys(prefix)
     records, feed, facts = Records(wire, keys, lambda: new_id("cmt")), Feed(wire, keys), Facts(wire, keys)
+    api_keys = ApiKeys(wire, keys)
     return Store(
         keys=keys,
         wire=wire,
@@ -224,9 +227,11 @@ def store_on(
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys),
         endpoints=Endpoints(wire, keys),
+        api_keys=api_keys,
+        windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=lambda: now().timestamp(), pause=pause),
+        view=View(records, feed, facts, api_keys, now=now, monotonic=lambda: now().timestamp(), pause=pause),
     )

@@ -62,6 +62,7 @@ async def replica(folder: Path, url: str, **variables: str) -> AsyncGenerator[Cl
     settings = {
         "NOVITA_API_KEY": "sim-key",
         "NOVITA_API_BASE_URL": f"http://127.0.0.1:{cloud_port}",
+        "RATE_LIMIT_PER_MINUTE": "0",
         "ADMIN_API_KEY": KEY,
         "DATA_DIR": str(folder / "data"),
         "REDIS_URL": url,

@@ -13,6 +13,8 @@ PACES = f"{REACH}::test_each_pace_of_listings_is_as_set"
 RECEIVERS = f"{REACH}::test_receivers_may_listen_where_the_operator_allows_it"
 OWN = f"{REACH}::test_the_key_and_the_folder_are_those_of_the_operator"
 DUE = f"{REACH}::test_the_next_comparison_and_the_next_check_are_as_far_off_as_set"
+ASKED = f"{REACH}::test_how_often_one_may_ask_and_from_where_is_as_set"
+LET_IN = f"{REACH}::test_who_needs_a_key_is_as_set"
 IMAGE = "story/test_saved_image.py::test_it_is_saved_once_at_the_notice_and_the_new_machine_is_made_from_it"
 
 SHOWN: dict[str, tuple[str, ...]] = {
@@ -22,6 +24,12 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "host": ("settings/test_process.py::test_it_listens_where_it_is_told_and_says_what_is_asked",),
     "port": ("settings/test_process.py::test_it_listens_where_it_is_told_and_says_what_is_asked",),
     "admin_api_key": (OWN,),
+    "auth": (LET_IN,),
+    "metrics_open": (LET_IN,),
+    "rate_limit_per_minute": (ASKED,),
+    "rate_limit_shared": (ASKED,),
+    "trusted_proxies": (ASKED,),
+    "allowed_origins": (ASKED,),
     "redis_url": ("server/test_prefix.py::test_two_deployments_on_one_server_do_not_see_each_other",),
     "redis_profile": (
         f"{REACH}::test_limits_and_profile_reach_those_who_keep_them",

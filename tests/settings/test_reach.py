@@ -200,3 +200,31 @@ async def listed_every(service: Service, wanted_s: float) -> None:
 
 def at(time: str) -> datetime:
     return datetime.fromisoformat(time)
+
+
+async def test_how_often_one_may_ask_and_from_where_is_as_set(valkey_url: str, tmp_path: Path) -> None:
+    how: dict[str, Any] = {
+        "redis_url": valkey_url,
+        "prefix": new_prefix(),
+        "rate_limit_per_minute": 3,
+        "rate_limit_shared": True,
+        "trusted_proxies": "127.0.0.0/8",
+        "allowed_origins": "https://app.example",
+    }
+    async with serving(tmp_path / "1", **how) as one, serving(tmp_path / "2", cloud=one.cloud, **how) as other:
+        first = await one.get("/regions", Origin="https://app.example")
+        assert first.headers["access-control-allow-origin"] == "https://app.example"
+        assert first.headers["x-ratelimit-limit"] == "3"
+        later = [(await replica.get("/regions")).status for replica in (other, one, other)]
+        assert later == [200, 200, 429]
+        from_there = [await one.get("/regions", key=None, X_Forwarded_For=f"203.0.113.{n}") for n in (1, 1, 1, 1, 2)]
+        assert [answer.status for answer in from_there] == [401, 401, 401, 429, 401]
+
+
+async def test_who_needs_a_key_is_as_set(served: Serve) -> None:
+    async with served(auth="off") as service:
+        assert (await service.get("/regions", key=None)).status == 200
+    async with served(metrics_open=True) as service:
+        assert (await service.get("/regions", key=None)).status == 401
+        async with service.http.get(f"{service.root}/metrics") as answer:
+            assert answer.status == 200

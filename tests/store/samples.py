@@ -1,11 +1,13 @@
 """Records, events and deliveries as small as they can be."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import count
 from typing import Any, cast
 
 from msgspec.structs import replace
 
+from novita_gpu.domain.api_key import ApiKey, Scope
 from novita_gpu.domain.endpoint import Endpoint
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import Attempt, CloudId, InstanceId, Machine, Offer, Record, Run, RunKind, Wish
@@ -66,6 +68,19 @@ def new_endpoint(**fields: Any) -> Endpoint:
         secret="whsec_" + "A" * 32,
         created_at=NOON,
         updated_at=NOON,
+    )
+    return replace(made, **fields)
+
+
+def new_api_key(name: str | None = None, **fields: Any) -> ApiKey:
+    number = next(_numbers)
+    made = ApiKey(
+        id=f"key_{number:08}",
+        name=name or f"key-{number}",
+        digest=sha256(str(number).encode()).hexdigest(),
+        scopes=frozenset({Scope.READ}),
+        created_at=NOON,
+        created_by="admin",
     )
     return replace(made, **fields)
 

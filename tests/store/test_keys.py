@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from novita_gpu.domain.api_key import Owner
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import CloudId, InstanceId
 from novita_gpu.store import Store, open_store
@@ -18,6 +19,7 @@ from tests.store.samples import (
     creation,
     machine,
     mark,
+    new_api_key,
     new_delivery,
     new_endpoint,
     new_event,
@@ -33,7 +35,7 @@ ENDING = {"record", "activity", "timeline", "machine", "delivery"}
 
 async def fill(store: Store) -> None:
     """Uses every room once, for something that lives."""
-    record = new_record(machine=machine("m1"))
+    record = new_record(machine=machine("m1"), owner=Owner(key="key_1", name="ci"))
     event = new_event(record, EventType.CREATING)
     claim = Claim(key="key", fingerprint="body", token="ours")
     await store.claims.claim(claim)
@@ -51,6 +53,11 @@ async def fill(store: Store) -> None:
     (delivery,) = await store.deliveries.first_of({"receiver.example": 1}, NOON)
     await store.deliveries.save(delivery, rest=after(5))
     await store.endpoints.add(new_endpoint())
+    key = new_api_key()
+    await store.api_keys.add(key, new_event(kind=EventType.KEY_CREATED))
+    store.api_keys.used(key.id, NOON)
+    await store.api_keys.store_uses()
+    await store.windows.add(key.id, 60)
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -117,6 +124,7 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
         ),
         *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
+        *(keys.api_keys(), keys.api_keys_used(), keys.owned("i"), keys.window("i")),
         *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),
         *(
             keys.empties(),
@@ -152,4 +160,4 @@ async def test_s8_a_store_touches_no_key_but_its_own(valkey_url: str, store: Sto
         assert {key.split(b":")[0] for key in every} >= {f"{{{other.keys.prefix}}}".encode()}
         await forget(other)
     assert sorted(await store.wire.keys(store.keys.pattern)) == before
-    assert len(await store.events.read()) == 2
+    assert len(await store.events.read()) == 3

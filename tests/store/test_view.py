@@ -182,7 +182,7 @@ class Overtaken(Records):
 
 async def test_what_happens_while_everything_is_loaded_is_not_lost(store: Store) -> None:
     records = Overtaken(store.wire, store.keys)
-    view = View(records, store.feed, store.facts, now=lambda: NOON, monotonic=lambda: 0.0)
+    view = View(records, store.feed, store.facts, store.api_keys, now=lambda: NOON, monotonic=lambda: 0.0)
     old = await store.records.commit(creation(new_record()))
     fresh = new_record()
 
@@ -199,7 +199,7 @@ async def test_what_happens_while_everything_is_loaded_is_not_lost(store: Store)
 
 async def test_a_miss_asks_the_store_at_a_bounded_rate(store: Store, other: Store) -> None:
     clock = [0.0]
-    view = View(store.records, store.feed, store.facts, now=lambda: NOON, monotonic=lambda: clock[0])
+    view = View(store.records, store.feed, store.facts, store.api_keys, now=lambda: NOON, monotonic=lambda: clock[0])
     hidden = await other.records.commit(creation(new_record("trainer", machine=machine("m1"))))
     assert await view.find("m1") == hidden
     assert view.get(hidden.id) == hidden
@@ -219,6 +219,7 @@ async def test_closed_records_leave_when_their_retention_is_over(store: Store) -
         store.records,
         store.feed,
         store.facts,
+        store.api_keys,
         now=lambda: clock[0],
         monotonic=lambda: 0.0,
         block_s=0.05,
@@ -246,7 +247,15 @@ async def test_t1_reads_go_on_while_the_store_is_away(store: Store) -> None:
         await asyncio.sleep(0)
 
     async with open_store("unix:///nowhere/at/all?db=0") as away:
-        view = View(away.records, away.feed, away.facts, now=lambda: NOON, monotonic=lambda: clock[0], pause=pause)
+        view = View(
+            away.records,
+            away.feed,
+            away.facts,
+            away.api_keys,
+            now=lambda: NOON,
+            monotonic=lambda: clock[0],
+            pause=pause,
+        )
         view.apply(record)
         follower = asyncio.create_task(view.follow())
         await until(lambda: len(pauses) > 8)

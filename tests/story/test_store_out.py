@@ -109,6 +109,7 @@ async def test_a_name_that_a_machine_bears_is_refused_while_the_store_is_out(
 async def test_a_store_that_comes_back_empty_gets_its_living_records_back(shared: SharedServer, tmp_path: Path) -> None:
     async with serving(tmp_path / "data", redis_url=shared.url) as service:
         before = await service.ready()
+        key = (await service.post("/keys", {"name": "ci", "scopes": ["read"]})).json
         shared.kill()
         shared.lose_all()
         await until_mode(service, "fallback")
@@ -120,6 +121,7 @@ async def test_a_store_that_comes_back_empty_gets_its_living_records_back(shared
             before["novitaInstanceId"],
             "ready",
         )
+        assert [one["id"] for one in (await service.get("/keys")).json["keys"]] == [key["id"]]
         await service.gone()
         assert service.audit()["alive"] == []
 
@@ -131,14 +133,17 @@ async def test_a_restart_without_data_is_noticed_at_once_and_told(
     async with serving(tmp_path / "data", redis_url=shared.url, redis_fallback=fallback) as service:
         before = await service.ready()
         await service.ask("PUT", "/instances/trainer/last-used")
+        key = (await service.post("/keys", {"name": "ci", "scopes": ["read"]})).json
+        known = service.plane.store.view.sequence
         shared.kill()
         shared.lose_all()
         await shared.start()
-        await eventually(lambda: service.plane.store.view.sequence > before["sequence"])
+        await eventually(lambda: service.plane.store.view.sequence > known)
         told = (await service.get("/events?type=store.restored")).json["events"]
         assert "idempotency answers, deliveries, history" in told[0]["data"]["reason"]
         after = await service.instance()
         assert (after["id"], after["status"]) == (before["id"], "ready")
+        assert (await service.get("/instances", key=key["key"])).status == 200
         assert (await service.post("/instances/trainer/stop")).status == 202
         await service.until("stopped")
         assert service.audit()["everCreated"] == 1
@@ -216,3 +221,30 @@ async def test_who_knows_more_does_not_go_on_with_what_another_left(shared: Shar
         assert list(left.iterdir()) == []
         await shared.start()
         await until_mode(service, "redis")
+
+
+async def test_keys_go_on_none_is_made_and_one_that_was_revoked_meanwhile_stays_so(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        kept, leaked = [
+            (await service.post("/keys", {"name": name, "scopes": ["read"]})).json for name in ("kept", "leaked")
+        ]
+        shared.kill()
+        await until_mode(service, "fallback")
+        assert (await service.get("/instances", key=kept["key"])).status == 200
+        made = await service.post("/keys", {"name": "more", "scopes": ["read"]})
+        assert (made.status, made.code) == (503, "STORE_UNAVAILABLE")
+        assert (await service.ask("DELETE", f"/keys/{leaked['id']}")).status == 200
+        assert (await service.get("/instances", key=leaked["key"])).status == 401
+        await shared.start()
+        await until_mode(service, "redis")
+        assert (await service.get("/instances", key=leaked["key"])).status == 401
+        assert (await service.get("/instances", key=kept["key"])).status == 200
+        assert [key["name"] for key in (await service.get("/keys")).json["keys"]] == ["kept"]
+        async with serving(tmp_path / "other", redis_url=shared.url, cloud=service.cloud) as another:
+            assert (await another.get("/instances", key=kept["key"])).status == 200
+            await service.ask("DELETE", f"/keys/{kept['id']}")
+            async with asyncio.timeout(5):
+                while (await another.get("/instances", key=kept["key"])).status != 401:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)

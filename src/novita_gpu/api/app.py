@@ -7,12 +7,15 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from novita_gpu.api.body import MAX_BODY
 from novita_gpu.api.desk import Desk, Parts
 from novita_gpu.api.edge import Edge, ids_of
+from novita_gpu.api.gate import Gate, routes_of
 from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
 from novita_gpu.api.routes import (
+    api_keys,
     catalogue,
     costs,
     documents,
@@ -30,8 +33,6 @@ from novita_gpu.api.routes import (
 )
 from novita_gpu.contract import encode
 
-# Above the largest create by a wide margin: 100 environment entries of 4 kB are 450 kB.
-MAX_BODY = 1024 * 1024
 ROUTES = (
     *instances.ROUTES,
     *lists.ROUTES,
@@ -44,6 +45,7 @@ ROUTES = (
     *waiting.ROUTES,
     *events.ROUTES,
     *webhooks.ROUTES,
+    *api_keys.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *documents.ROUTES,
@@ -64,7 +66,8 @@ def build_app(parts: Parts) -> Litestar:
         debug=False,
     )
     desk.openapi = encode(document(app, version=parts.version))
-    edge = Edge(cast("Any", app.asgi_handler), new_id=parts.new_id, now=parts.now, slow=parts.slow_request)
+    gate = Gate(cast("Any", app.asgi_handler), desk, routes_of(app))
+    edge = Edge(gate, new_id=parts.new_id, now=parts.now, slow=parts.slow_request, cors=parts.cors)
     app.asgi_handler = cast("Any", edge)
     return app
 

@@ -9,7 +9,11 @@ from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 
+from novita_gpu.api.body import WITHIN
+from novita_gpu.api.cors import Cors
+from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Keyring
+from novita_gpu.api.origin import Proxies
 from novita_gpu.api.prepared import Prepared
 from novita_gpu.api.tail import Tail
 from novita_gpu.cloud.base import Cloud
@@ -20,6 +24,7 @@ from novita_gpu.control.costs import Costs
 from novita_gpu.control.explain import Explainer
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
+from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sync import Sync
@@ -33,13 +38,21 @@ from novita_gpu.webhooks.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What this machine's own user may do without a key: `all` there is, or read `metrics`."""
+
+    all: bool = False
+    metrics: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """All that the API needs, built elsewhere.
 
     `look` asks for a listing of the cloud soon. `health(detailed)` answers from checks made in the background.
-    `new_id(prefix)` makes an id. `max_held` is how many requests may wait for a change at the same time, `max_streams`
-    how many streams may be open. `slow_after`: a stream that is not read for so long is ended.
-    `slow_request`: one that takes longer is warned of in the log.
+    `new_id(prefix)` makes an id. `body_within`: a body that comes slower is refused. `max_held` is how many requests
+    may wait for a change at the same time, `max_streams` how many streams may be open. `slow_after`: a stream that is
+    not read for so long is ended. `slow_request`: one that takes longer is warned of in the log.
     """
 
     commands: Commands
@@ -52,15 +65,21 @@ class Parts:
     costs: Costs
     outbox: Outbox
     registry: Registry
+    key_book: KeyBook
     store: Store
     cloud: Cloud
     keyring: Keyring
+    limiter: Limiter
+    proxies: Proxies
+    opening: Opening
+    cors: Cors
     look: Callable[[], Awaitable[None]]
     health: Callable[[bool], HealthView]
     now: Callable[[], datetime]
     new_id: Callable[[str], str]
     version: str
     idle: IdlePolicy
+    body_within: timedelta = WITHIN
     max_held: int = 500
     max_streams: int = 2_000
     heartbeat: timedelta = timedelta(seconds=15)

@@ -1,13 +1,16 @@
 """The outermost layer: ids of the request, headers on every answer, one line in the log, and the last net."""
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from opentelemetry.trace import Span, SpanKind
 
 from novita_gpu import observe
+from novita_gpu.api.cors import Cors
+from novita_gpu.api.limiter import SPAN_S, Quota
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
 from novita_gpu.observe.tracing import span
@@ -18,6 +21,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SAFE = (
@@ -43,9 +47,9 @@ class Edge:
     """Wraps the whole application, what is not found included."""
 
     def __init__(
-        self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime], slow: timedelta
+        self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime], slow: timedelta, cors: Cors
     ) -> None:
-        self._app, self._new_id, self._now, self._slow = app, new_id, now, slow
+        self._app, self._new_id, self._now, self._slow, self._cors = app, new_id, now, slow, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,8 +57,8 @@ class Edge:
             return
         ids = self._ids(scope["headers"])
         scope["state"]["ids"] = ids
-        observe.correlate(ids.correlation, request_id=ids.request, client=_client(scope))
-        sender = _Sender(send, ids)
+        observe.correlate(ids.correlation, request_id=ids.request)
+        sender = _Sender(send, scope, ids, self._added)
         began = time.perf_counter()
         headers = _texts(scope["headers"], _OF_TRACES)
         with (
@@ -62,12 +66,18 @@ class Edge:
             span("request", SpanKind.SERVER, within=headers, request_id=ids.request) as it,
         ):
             try:
-                await self._app(scope, receive, sender)
+                await self._answer(scope, receive, sender)
             except Exception as error:
                 await self._rescued(error, ids, sender)
             finally:
                 self._log(scope, sender.status, parts, time.perf_counter() - began)
                 _name(it, scope, sender.status)
+
+    async def _answer(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
+        if preflight := self._cors.preflight(scope["method"], scope["headers"]):
+            await sender.whole(204, preflight)
+        else:
+            await self._app(scope, receive, sender)
 
     def _log(self, scope: Scope, status: int, parts: observe.Parts, took_s: float) -> None:
         """By the route's template: a path may hold whatever a stranger typed. What is held open by wish is not slow."""
@@ -86,9 +96,15 @@ class Edge:
             log.error("answer.broken_off", exc_info=error)
             raise error
         answer = answered(error, request_id=ids.request, now=self._now())
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer.body)).encode())]
-        await sender({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await sender({"type": "http.response.body", "body": answer.body, "more_body": False})
+        headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+        await sender.whole(answer.status, [(b"content-type", b"application/json"), *headers], answer.body)
+
+    def _added(self, scope: Scope) -> Iterator[Header]:
+        """What every answer to this request bears."""
+        yield from self._cors.headers(scope["headers"])
+        quota: Quota | None = scope["state"].get("quota")
+        if quota:
+            yield from _told(quota, self._now())
 
 
 _ID_HEADERS = frozenset({b"x-request-id", b"x-correlation-id"})
@@ -98,9 +114,15 @@ _OF_TRACES = frozenset({b"traceparent", b"tracestate"})
 class _Sender:
     """Adds what every answer bears, and remembers the status."""
 
-    def __init__(self, send: Send, ids: Ids) -> None:
-        self._send, self._ids = send, ids
+    def __init__(self, send: Send, scope: Scope, ids: Ids, added: Callable[[Scope], Iterable[Header]]) -> None:
+        self._send, self._scope, self._ids, self._added = send, scope, ids, added
         self.status = 0
+
+    async def whole(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        if status != 204:
+            headers = [*headers, (b"content-length", str(len(body)).encode())]
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body, "more_body": False})
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -108,10 +130,28 @@ class _Sender:
             headers: list[tuple[bytes, bytes]] = list(message["headers"])
             present = {name.lower() for name, _ in headers}
             headers += [(name, value) for name, value in _SAFE if name not in present]
+            headers += self._added(self._scope)
+            if self._is_left_unread():
+                headers.append((b"connection", b"close"))
             headers.append((b"x-request-id", self._ids.request.encode()))
             headers.append((b"x-correlation-id", self._ids.correlation.encode()))
             message["headers"] = headers
         await self._send(message)
+
+    def _is_left_unread(self) -> bool:
+        """Nobody takes the rest of a body that is too large or too late."""
+        body = self._scope["state"].get("body")
+        return self.status == 413 or (body is not None and body.is_late)
+
+
+def _told(quota: Quota, now: datetime) -> Iterator[Header]:
+    """As many clients know it, and as the IETF draft has it. The window ends within the second that is told."""
+    left = math.ceil(quota.left_s)
+    yield b"x-ratelimit-limit", b"%d" % quota.limit
+    yield b"x-ratelimit-remaining", b"%d" % quota.remaining
+    yield b"x-ratelimit-reset", b"%d" % math.ceil(now.timestamp() + quota.left_s)
+    yield b"ratelimit-policy", b'"%s";q=%d;w=%d' % (quota.policy.encode(), quota.limit, SPAN_S)
+    yield b"ratelimit", b'"%s";r=%d;t=%d' % (quota.policy.encode(), quota.remaining, left)
 
 
 def _texts(headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, str]:
@@ -123,8 +163,3 @@ def _name(it: Span, scope: Scope, status: int) -> None:
         route = scope.get("path_template") or "unknown"
         it.update_name(f"{scope.get('method')} {route}")
         it.set_attributes({"http.route": route, "http.response.status_code": status})
-
-
-def _client(scope: Scope) -> str | None:
-    """Who is connected; a proxy in front of us, if there is one."""
-    return scope["client"][0] if scope.get("client") else None

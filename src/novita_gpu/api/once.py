@@ -75,7 +75,7 @@ async def first_or_again(claims: Claims, claim: Claim, run: Callable[[], Awaitab
     if answer.retryable or answer.status >= 500 or answer.status in NOT_KEPT:
         await _released(claims, claim)
         return answer
-    if not await claims.keep(claim, Answer(status=answer.status, body=answer.body)):
+    if not await claims.keep(claim, Answer(status=answer.status, body=answer.again or answer.body)):
         raise _busy("Another request with this Idempotency-Key has taken over; ask again for its answer.")
     return answer
 
@@ -122,8 +122,8 @@ def _busy(message: str, retry_after_ms: int = 1000) -> Conflicting:
     return Conflicting("IDEMPOTENCY_IN_PROGRESS", message, retry_after=timedelta(milliseconds=max(1, retry_after_ms)))
 
 
-def plain(view: View, status: int = 200) -> Answered:
-    return Answered(status=status, body=encode(view), headers={})
+def plain(view: View, status: int = 200, again: View | None = None) -> Answered:
+    return Answered(status=status, body=encode(view), headers={}, again=encode(again) if again else b"")
 
 
 def _response(answer: Answered) -> ASGIResponse:

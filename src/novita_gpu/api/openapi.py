@@ -19,7 +19,9 @@ DESCRIPTION = """A control plane for GPU instances rented from Novita.ai.
 
 Times are RFC 3339 in UTC with milliseconds, durations carry their unit in the name, money is a decimal string in USD,
 sizes are GB. Unknown fields are refused, numbers are never taken from strings, and an absent optional is absent.
-Every answer bears `X-Request-ID` and `X-Correlation-ID`.
+Every answer bears `X-Request-ID` and `X-Correlation-ID`. Requests are counted by key, else by address:
+`X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` (epoch seconds), `RateLimit-Policy` and `RateLimit`
+say where a caller stands, and `Retry-After` of a 429 when to go on. Live streams and `/health` are not counted.
 """
 _OF_EVERY_KEY = ("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMIT_EXCEEDED", "INTERNAL_ERROR", "STORE_UNAVAILABLE")
 _OF_A_BODY = ("VALIDATION_ERROR", "INVALID_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
@@ -75,7 +77,8 @@ def document(app: Litestar, *, version: str) -> Schema:
     }
 
 
-WEBHOOKS = "/webhooks/"
+# Below these an id is one that a list has told.
+LISTED = ("/api/webhooks/", "/api/keys/")
 _PARAMETERS: Schema = {
     "Id": {
         "name": "id",
@@ -85,7 +88,7 @@ _PARAMETERS: Schema = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
         "example": "trainer-1",
     },
-    "WebhookId": {
+    "ListedId": {
         "name": "id",
         "in": "path",
         "required": True,
@@ -150,8 +153,8 @@ def _operation(path: str, method: str, operation: Operation, schemas: Schema) ->
 
 def _parameters(path: str, method: str, operation: Operation, schemas: Schema) -> Iterator[Schema]:
     shared = {
-        "Id": "{id}" in path and WEBHOOKS not in path,
-        "WebhookId": "{id}" in path and WEBHOOKS in path,
+        "Id": "{id}" in path and not path.startswith(LISTED),
+        "ListedId": "{id}" in path and path.startswith(LISTED),
         "IdempotencyKey": method == "POST",
         "IfNoneMatch": 304 in operation.answers,
         "LastEventId": "text/event-stream" in operation.media_types,
@@ -179,7 +182,7 @@ def _body(operation: Operation) -> Schema:
 def _responses(method: str, operation: Operation) -> Schema:
     codes = list(operation.problems)
     codes += _OF_EVERY_KEY if operation.scope else ()
-    codes += _OF_A_BODY if operation.body else ("VALIDATION_ERROR",) if operation.query else ()
+    codes += _OF_A_BODY if operation.body else ("VALIDATION_ERROR",)
     codes += _OF_A_POST if method == "POST" else ()
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):

@@ -2,35 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol
 
 from novita_gpu.contract import Request, View
+from novita_gpu.domain.api_key import FREE, KeyLimits, Scope, allows
 from novita_gpu.domain.value import Value
 
-
-class Scope(StrEnum):
-    """What a key allows. Each holds those before it."""
-
-    READ = "read"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-    def holds(self, other: "Scope") -> bool:
-        return _RANKS[self] >= _RANKS[other]
-
-
-_RANKS = {scope: rank for rank, scope in enumerate(Scope)}
-
-
-def allows(scopes: frozenset[Scope], needed: Scope) -> bool:
-    return any(scope.holds(needed) for scope in scopes)
+__all__ = ["Keyring", "Operation", "Principal", "Scope", "allows"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One route. `scope` None: open, no key is needed. `answers`: a view by status, or a media type that is not JSON.
-    `media_types`: what 200 may be as well. `listed`: in the documentation.
+    `media_types`: what 200 may be as well. `listed`: in the documentation. `counted`: against the rate limit.
+    `may_open`: without a key for this machine's own user, with METRICS_OPEN.
 
     `problems` are the codes of its own; those that every route has are added to them.
     """
@@ -47,6 +32,8 @@ class Operation:
     problems: tuple[str, ...] = ()
     examples: Mapping[str, Any] = field(default_factory=dict[str, Any])
     listed: bool = True
+    counted: bool = True
+    may_open: bool = False
 
 
 class Principal(Value, frozen=True, kw_only=True):
@@ -55,9 +42,14 @@ class Principal(Value, frozen=True, kw_only=True):
     id: str
     name: str
     scopes: frozenset[Scope]
+    limits: KeyLimits = FREE
 
 
 class Keyring(Protocol):
     async def principal(self, key: str) -> Principal | None:
         """Whose key this is. Compares in constant time, and answers from memory: it is asked at every request."""
+        ...
+
+    def named(self, key_id: str) -> Principal | None:
+        """Whom the key of this id lets in now; None once it is revoked or has expired. From memory."""
         ...

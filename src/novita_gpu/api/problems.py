@@ -83,6 +83,7 @@ _HUNG_UP = "client disconnected prematurely"
 class Answered:
     """A finished answer. `kept`: it is stored already for its Idempotency-Key.
 
+    `again`: what is stored in its place, where it holds a secret that is told once.
     `retryable`: the same request may succeed later, so this is no answer to keep.
     """
 
@@ -90,6 +91,7 @@ class Answered:
     body: bytes
     headers: Mapping[str, str]
     kept: bool = False
+    again: bytes = b""
     retryable: bool = False
 
 
@@ -131,14 +133,15 @@ def _of_cloud(error: CloudError) -> Problem:
 
 
 def answered(error: Exception, *, request_id: str, now: datetime) -> Answered:
-    """The error as an answer; what nobody foresaw is logged with its trace, and who was refused for safety's sake."""
+    """The error as an answer; what nobody foresaw is logged with its trace, and what was refused for safety's sake."""
     problem = problem_of(error)
     code = 503 if isinstance(error, Throttled) else HTTP_OF[problem.code]
     if code == HTTP_500_INTERNAL_SERVER_ERROR:
         log.error("request.failed", request_id=request_id, exc_info=error)
     elif code > HTTP_500_INTERNAL_SERVER_ERROR:
         log.warning("request.unavailable", request_id=request_id, code=problem.code, reason=str(error))
-    _log_refusal(problem.code)
+    elif problem.code == "WEBHOOK_URL_REFUSED":
+        log.warning("address.refused", category=observe.SECURITY, request_id=request_id)
     retryable = problem.code in RETRY_AFTER
     pause = problem.retry_after or RETRY_AFTER.get(problem.code)
     envelope = problem_answer(
@@ -151,18 +154,6 @@ def answered(error: Exception, *, request_id: str, now: datetime) -> Answered:
         retry_after=pause or None,
     )
     return Answered(status=code, body=encode(envelope), headers=_headers(problem, error, pause), retryable=retryable)
-
-
-def _log_refusal(code: str) -> None:
-    match code:
-        case "UNAUTHORIZED" | "FORBIDDEN":
-            log.warning("key.refused", category=observe.SECURITY, code=code)
-        case "WEBHOOK_URL_REFUSED":
-            log.warning("address.refused", category=observe.SECURITY, code=code)
-        case "RATE_LIMIT_EXCEEDED":
-            log.warning("limit.hit", category=observe.SECURITY, code=code)
-        case _:
-            pass
 
 
 def _headers(problem: Problem, error: Exception, pause: timedelta | None) -> dict[str, str]:

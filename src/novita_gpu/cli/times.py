@@ -21,6 +21,14 @@ def moment_of(text: str, now: datetime) -> datetime:
     return _read(text, "Write it as 2026-01-31T12:00:00Z, 2026-01-31, or 24h or 7d for so long ago.")
 
 
+def ahead_of(text: str, now: datetime) -> datetime:
+    """As `time_of`, or a span such as `90d`: so long from now."""
+    span = _span(text)
+    if span is not None:
+        return now + span
+    return _read(text, "Write it as 2026-01-31T12:00:00Z, 2026-01-31, or 24h or 90d from now.")
+
+
 def span_of(text: str) -> timedelta:
     span = _span(text)
     if span is None:

@@ -170,7 +170,7 @@ class SyncClient:
     rotate_endpoint = _blocking(Client.rotate_endpoint)
     keys = _blocking(Client.keys)
     add_key = _blocking(Client.add_key)
-    remove_key = _blocking(Client.remove_key)
+    revoke_key = _blocking(Client.revoke_key)
     cache_stats = _blocking(Client.cache_stats)
     clear_cache = _blocking(Client.clear_cache)
     metrics = _blocking(Client.metrics)

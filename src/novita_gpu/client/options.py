@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, cast
 
 Activity = Literal["heartbeat", "gpu", "any"]
 BillingMode = Literal["onDemand", "spot"]
+Scope = Literal["read", "operate", "admin"]
 OnStartCapacity = Literal["wait", "migrate", "fail"]
 
 
@@ -126,6 +127,21 @@ class EndpointChanges(TypedDict, total=False):
     url: str
     types: Sequence[str]
     enabled: bool
+
+
+class KeyLimitOptions(TypedDict, total=False):
+    """What instances that a key creates may come to. Regions by name or cluster id."""
+
+    max_instances: int
+    max_usd_per_hour: Decimal | str
+    regions: Sequence[str]
+
+
+class KeyOptions(TypedDict, total=False):
+    """Limits need the scope admin."""
+
+    expires_at: datetime
+    limits: KeyLimitOptions
 
 
 class SyncOptions(TypedDict, total=False):

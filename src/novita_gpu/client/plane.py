@@ -5,10 +5,20 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from novita_gpu.client.answers import Event, EventPage
+from novita_gpu.client.api_keys import Key, KeyList, NewKey
 from novita_gpu.client.catalogue import ProductList, RegionList, TemplateAnswer, TemplateList
 from novita_gpu.client.costs import Costs
 from novita_gpu.client.instances import InstanceCalls
-from novita_gpu.client.options import BillingMode, DeliveryFilters, EndpointChanges, WhichDeliveries, to_query, to_wire
+from novita_gpu.client.options import (
+    BillingMode,
+    DeliveryFilters,
+    EndpointChanges,
+    KeyOptions,
+    Scope,
+    WhichDeliveries,
+    to_query,
+    to_wire,
+)
 from novita_gpu.client.stream import follow
 from novita_gpu.client.transport import Call, part
 from novita_gpu.client.webhooks import (
@@ -25,6 +35,7 @@ EVENTS = "/api/events"
 PAGE = 1000
 ENDPOINTS = "/api/webhooks/endpoints"
 DELIVERIES = "/api/webhooks/deliveries"
+KEYS = "/api/keys"
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -124,15 +135,18 @@ class PlaneCalls(InstanceCalls):
             self._post(f"{ENDPOINTS}/{part(endpoint)}/rotate", {}), WebhookEndpointSecret
         )
 
-    async def keys(self) -> dict[str, Any]:
-        return await self._document("/api/keys")
+    async def keys(self) -> KeyList:
+        """Keys of the API, without the keys themselves."""
+        return await self._get(KEYS, KeyList)
 
-    async def add_key(self, name: str, scopes: Sequence[str], **options: Any) -> dict[str, Any]:
-        """A new API key. It is shown this once."""
-        return await self._do("POST", "/api/keys", {"name": name, "scopes": scopes, **options})
+    async def add_key(self, name: str, scopes: Sequence[Scope], **options: Unpack[KeyOptions]) -> NewKey:
+        """A new key. It is told this once."""
+        body = to_wire({"name": name, "scopes": list(scopes), **options})
+        return await self._transport.answer(self._post(KEYS, body), NewKey)
 
-    async def remove_key(self, key_id: str) -> None:
-        await self._do("DELETE", f"/api/keys/{part(key_id)}")
+    async def revoke_key(self, key_id: str) -> Key:
+        """It lets nobody in any more, and what it holds open ends."""
+        return await self._transport.answer(Call(method="DELETE", path=f"{KEYS}/{part(key_id)}"), Key)
 
     async def cache_stats(self) -> dict[str, Any]:
         return await self._document("/api/cache/stats")

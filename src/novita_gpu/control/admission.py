@@ -15,9 +15,9 @@ def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def matches(key: str, key_hash: str) -> bool:
-    """Compared in constant time."""
-    return hmac.compare_digest(hashed(key), key_hash)
+def is_same(one: str, other: str) -> bool:
+    """Of two hashes, compared in constant time."""
+    return hmac.compare_digest(one, other)
 
 
 async def admin_hash(facts: Facts, given: str | None) -> tuple[str, str | None]:

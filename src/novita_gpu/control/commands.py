@@ -25,6 +25,7 @@ from novita_gpu.control.journal import Journal
 from novita_gpu.control.order import Orders, Quote
 from novita_gpu.domain.advice import promise
 from novita_gpu.domain.answers import new_run
+from novita_gpu.domain.api_key import FREE, KeyLimits, Owner
 from novita_gpu.domain.errors import Conflicting, Fault, Invalid, Missing, Problem, Refused, Unavailable
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.events import Cause
@@ -49,9 +50,11 @@ TRIES = 10
 
 
 class Caller(Value, frozen=True, kw_only=True):
-    """Who asks: the name of the key, its scopes, the correlation id, and the mark of its Idempotency-Key."""
+    """Who asks: the key's name, id, limits and scopes, the correlation id, and the mark of its Idempotency-Key."""
 
     actor: str
+    key_id: str = ""
+    limits: KeyLimits = FREE
     correlation: str = ""
     scopes: frozenset[str] = frozenset()
     claim: Claim | None = None
@@ -59,6 +62,11 @@ class Caller(Value, frozen=True, kw_only=True):
     @property
     def cause(self) -> Cause:
         return Cause(actor=self.actor, correlation=self.correlation)
+
+    @property
+    def owner(self) -> Owner | None:
+        """Of what it creates."""
+        return Owner(key=self.key_id, name=self.actor, limits=self.limits) if self.key_id else None
 
 
 class Defaults(Value, frozen=True, kw_only=True):
@@ -98,7 +106,7 @@ class Commands:
         await self._refuse_taken(request.name)
         if self._store.is_away and self._elsewhere:
             await self._elsewhere.refuse_taken(request.name)
-        quote = await self._orders.quote(request)
+        quote = await self._orders.quote(request, caller.limits.regions)
         self._orders.refuse_without_offer(quote)
         record = self._record(request, quote, caller)
         accepted = self._expectation(record, quote)
@@ -214,6 +222,7 @@ class Commands:
             wants=Wish.RUNNING,
             operation=self._journal.operation(),
             correlation=caller.correlation,
+            owner=caller.owner,
             created_at=now,
             updated_at=now,
             run=Run(kind=RunKind.LAUNCH, asked_at=now),
@@ -276,6 +285,8 @@ class Commands:
                 begin(record), operation_webhook_url=webhook_url, correlation=caller.correlation, due=self._now()
             )
             accepted = _accepted(after, f"{verb.capitalize()} was accepted and will happen.")
+            if verb is Verb.START:
+                _refuse_foreign(record, caller)
             if verb is Verb.START and after.machine:
                 self._refuse_dear(after.machine.offer)
             if after.wants is Wish.RUNNING:
@@ -317,7 +328,8 @@ class Commands:
             await self._journal.write(change)
         except OverLimit as over:
             text = f"{over}. Stop or delete something, or have the limit raised."
-            raise Refused("LIMIT_REACHED", text, details=figures(over.limits, over.there, over.asked)) from None
+            told = figures(over.limits, over.there, over.asked, over.key)
+            raise Refused("LIMIT_REACHED", text, details=told) from None
         except ClaimLost:
             raise Conflicting(
                 "IDEMPOTENCY_IN_PROGRESS",
@@ -363,6 +375,13 @@ def _out_of_date(quote: Quote) -> str:
     if quote.at is None:
         return "The cloud does not answer now and no catalogue is at hand: offers are chosen once it does."
     return f"The cloud does not answer now; its catalogue is of {time_text(quote.at)}, and nothing is bought by it."
+
+
+def _refuse_foreign(record: Record, caller: Caller) -> None:
+    """What a key with limits did not create counts against another, so it would start without a limit."""
+    if caller.limits != FREE and (record.owner is None or record.owner.key != caller.key_id):
+        text = f"The key {caller.actor} has limits, and starts only what it created; {record.name} is another's."
+        raise Refused("FORBIDDEN", text)
 
 
 def taken(name: str, owner: InstanceId) -> Conflicting:

@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.parting import PARTED, base_fact
+from novita_gpu.control.parting import KEYS, PARTED, base_fact
 from novita_gpu.domain.events import Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned, Note
@@ -53,6 +53,7 @@ class Meeting:
             return Met()
         await self._shared.facts.raise_sequence(await private.records.last_sequence())
         await self._read()
+        await self._revoke()
         met = Met()
         for record in await private.records.load_many(await private.records.all_ids()):
             met = await self._met(record, session, met)
@@ -77,6 +78,13 @@ class Meeting:
                 else:
                     await self._shared.events.append(event, self._open[event.id])
             after = events[-1].sequence
+
+    async def _revoke(self) -> None:
+        """The keys of the API that were revoked here let nobody in there; new ones are not made here."""
+        await self._private.api_keys.load()
+        for key_id in (await self._private.facts.fact(KEYS) or "").split():
+            if self._private.api_keys.named(key_id) is None:
+                await self._shared.api_keys.remove(key_id)
 
     async def _met(self, record: Record, session: str, met: Met) -> Met:
         done = f"met:{record.id}"

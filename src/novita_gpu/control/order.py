@@ -44,11 +44,17 @@ class Orders:
         self._catalogue, self._limits, self._now = catalogue, limits, now
         self._default_regions = tuple(map(region_of, default_regions))
 
-    async def quote(self, request: CreateInstance) -> Quote:
-        """Raises `Invalid` (all faults at once), `Missing` for a template, credential or product, `Unavailable`."""
+    async def quote(self, request: CreateInstance, allowed: Sequence[str] = ()) -> Quote:
+        """`allowed`: the only regions that the caller's key may use, if any are named.
+
+        Raises `Invalid` (all faults at once), `Missing` for a template, credential or product, `Unavailable`, and
+        `Refused` for regions that are not allowed.
+        """
         regions = await self._regions(request)
         template = await self._template(request)
-        spec = _spec(request, template, self._wanted(request, regions))
+        if allowed:
+            _refuse_regions(request, allowed, regions)
+        spec = _spec(request, template, self._wanted(request, allowed, regions))
         faults = [*(_region_faults(request, regions) if regions else ()), *_port_faults(spec)]
         if faults:
             raise Invalid(*faults)
@@ -132,12 +138,35 @@ class Orders:
             text = f"Template {template.id} names a registry credential that the account has not. Give it another one."
             raise Missing("REGISTRY_AUTH_NOT_FOUND", text)
 
-    def _wanted(self, request: CreateInstance, regions: Regions | None) -> tuple[str, ...]:
-        """The caller's order, else the configured one; the preferred region first. Ids and names as they were given."""
-        listed = request.regions or self._default_regions
+    def _wanted(self, request: CreateInstance, allowed: Sequence[str], regions: Regions | None) -> tuple[str, ...]:
+        """The caller's order, else the configured one; the preferred region first. Ids and names as they were given.
+
+        Of the configured ones those that are allowed, then what else is.
+        """
+        configured = self._default_regions
+        if allowed:
+            configured = (*(region for region in configured if is_within(region, allowed, regions)), *allowed)
+        listed = request.regions or configured
         words = (*((request.region,) if request.region else ()), *listed)
         ordered = regions.distinct(words) if regions else tuple(dict.fromkeys(words))
         return ordered[: None if request.fallback else 1]
+
+
+def _refuse_regions(request: CreateInstance, allowed: Sequence[str], regions: Regions | None) -> None:
+    """What was asked for by name is refused by name; nobody waits for a region that never comes."""
+    asked = (*((request.region,) if request.region else ()), *(request.regions or ()))
+    outside = [word for word in asked if not is_within(word, allowed, regions) and (not regions or regions.of(word))]
+    if outside:
+        text = f"This key may use {', '.join(allowed)} only, not {', '.join(outside)}."
+        raise Refused("LIMIT_REACHED", text, details={"allowedRegions": list(allowed), "refusedRegions": outside})
+
+
+def is_within(word: str, allowed: Sequence[str], regions: Regions | None) -> bool:
+    """Every place that the word means is one of those allowed. Without a table only the same word is."""
+    if regions is None:
+        return word in allowed
+    places = {cluster.id for cluster in regions.of(word)}
+    return bool(places) and places <= {cluster.id for each in allowed for cluster in regions.of(each)}
 
 
 def _require_product(spec: Spec, products: Sequence[Product]) -> None:

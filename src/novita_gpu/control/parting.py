@@ -8,11 +8,15 @@ from msgspec.structs import replace
 
 from novita_gpu.control.listening import FACT as LISTENING
 from novita_gpu.control.listening import Mark, mark_text
+from novita_gpu.domain.api_key import ApiKey
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, NotRunning
 from novita_gpu.store.stored import record_document
+
+# The ids of the keys of the API that there were then, to tell later which were revoked since.
+KEYS = "base:keys"
 
 # Written last: a private store without it was never begun, or is done with.
 PARTED = "parted"
@@ -31,6 +35,7 @@ class Known(Value, frozen=True, kw_only=True):
     activities: dict[InstanceId, datetime]
     sequence: int = 0
     facts: dict[str, str]
+    api_keys: tuple[ApiKey, ...] = ()
     alone: bool = False
 
 
@@ -39,7 +44,14 @@ def known_by(store: Store, facts: Mapping[str, str], *, alone: bool) -> Known:
     view = store.view
     records = tuple(view.all())
     activities = {record.id: at for record in records if (at := view.activity(record.id))}
-    return Known(records=records, activities=activities, sequence=view.sequence, facts=dict(facts), alone=alone)
+    return Known(
+        records=records,
+        activities=activities,
+        sequence=view.sequence,
+        facts=dict(facts),
+        api_keys=tuple(store.api_keys.all()),
+        alone=alone,
+    )
 
 
 async def part(known: Known, private: Store, session: str, now: datetime) -> None:
@@ -47,6 +59,9 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
     for name, value in known.facts.items():
         await private.facts.first(name, value)
     await private.facts.raise_sequence(known.sequence)
+    for key in known.api_keys:
+        await private.api_keys.add(key)
+    await private.facts.put(KEYS, " ".join(key.id for key in known.api_keys))
     for chunk in _chunks(known.records):
         await asyncio.gather(*(_copy(record, private) for record in chunk))
     for instance, at in known.activities.items():

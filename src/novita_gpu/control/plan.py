@@ -10,10 +10,11 @@ from novita_gpu.control.commands import Defaults, dearest, taken
 from novita_gpu.control.costs import Costs, burn, limits_view, there
 from novita_gpu.control.order import Orders, Quote
 from novita_gpu.domain.advice import may_cost, promise
+from novita_gpu.domain.api_key import Owner
 from novita_gpu.domain.errors import Problem
 from novita_gpu.domain.estimate import ready_by
 from novita_gpu.domain.instance import Offer, RunKind
-from novita_gpu.domain.limits import Limits, Reserved, broken, figures, is_over
+from novita_gpu.domain.limits import Limits, Reserved, broken, figures, is_over, limits_of
 from novita_gpu.domain.money import (
     HOURS_PER_DAY,
     compute_rate,
@@ -35,9 +36,11 @@ class Planner:
         self._orders, self._costs, self._view = orders, costs, view
         self._defaults, self._limits, self._now = defaults, limits, now
 
-    async def plan(self, request: CreateInstance) -> PlanView:
-        """Raises what create raises for a request that breaks rules or names what is not there."""
-        quote = await self._orders.quote(request)
+    async def plan(self, request: CreateInstance, owner: Owner | None = None) -> PlanView:
+        """For the key that would own it. Raises what create raises for a request that breaks rules or names what is not
+        there.
+        """
+        quote = await self._orders.quote(request, owner.limits.regions if owner else ())
         ranking, records = quote.ranking, self._view.all()
         first = ranking.offers[0] if ranking and ranking.offers else None
         rate = compute_rate(first.units_per_hour) + disk_rate(quote.spec.rootfs_size_gb) if first else 0
@@ -55,7 +58,7 @@ class Planner:
             ready_in_seconds=self._ready_in(first),
             balance=await self._costs.balance(burn(records) + rate),
             limits=limits_view(self._limits, there(records)),
-            refusal=self._refusal(request, quote),
+            refusal=self._refusal(request, quote, owner),
             message=promise(policy, defaults.idle),
             a_stop_may_cost=may_cost(quote.spec),
             as_of=time_text(quote.at) if quote.at else None,
@@ -68,23 +71,30 @@ class Planner:
         at = ready_by(self._view.all(), offer, RunKind.LAUNCH, now)
         return round((at - now).total_seconds(), 1) if at else None
 
-    def _refusal(self, request: CreateInstance, quote: Quote) -> RefusalView | None:
+    def _refusal(self, request: CreateInstance, quote: Quote, owner: Owner | None) -> RefusalView | None:
         """The first that create would meet."""
         known = self._view.by_name(request.name)
         problem: Problem | None = taken(known.name, known.id) if known and not known.deleted_at else None
         problem = problem or (None if quote.fault else self._orders.refusal(quote))
         if problem:
             return RefusalView(code=problem.code, message=problem.message, details=problem.details)
-        return self._over_limit(quote)
+        return (
+            self._over_limit(quote, self._limits)
+            or (owner and self._over_limit(quote, limits_of(owner), owner))
+            or None
+        )
 
-    def _over_limit(self, quote: Quote) -> RefusalView | None:
+    def _over_limit(self, quote: Quote, limits: Limits, owner: Owner | None = None) -> RefusalView | None:
+        """The operator's limits, or those of the key that would own it, with what that key has created."""
         asked = compute_rate(dearest(quote, self._limits)) + disk_rate(quote.spec.rootfs_size_gb)
-        present = there(self._view.all())
+        records = self._view.all()
+        mine = [record for record in records if owner and record.owner and record.owner.key == owner.key]
+        present, key = there(mine if owner else records), owner.name if owner else ""
         after = Reserved(instances=present.instances + 1, rate=present.rate + asked)
-        if not is_over(self._limits, after):
+        if not is_over(limits, after):
             return None
-        told = figures(self._limits, after, asked)
-        return RefusalView(code="LIMIT_REACHED", message=f"{broken(self._limits, after, asked)}.", details=told)
+        told = figures(limits, after, asked, key)
+        return RefusalView(code="LIMIT_REACHED", message=f"{broken(limits, after, asked, key)}.", details=told)
 
 
 def _offer(offer: Offer, ranking: Ranking | None) -> OfferView:

@@ -1,10 +1,11 @@
-"""A store that has lost everything gets the living records back from the memory of whoever held them."""
+"""A store that has lost everything gets living records and API keys back from the memory of whoever held them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
 
+from novita_gpu.domain.api_key import ApiKey
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.observe import tell
@@ -30,6 +31,8 @@ class Restoring:
         for name, value in self._facts.items():
             await store.facts.first(name, value)
         await store.facts.raise_sequence(store.view.sequence)
+        for key in store.api_keys.all():
+            await self._restore_key(key)
         written = 0
         for record in store.view.all():
             if record.deleted_at:
@@ -52,6 +55,12 @@ class Restoring:
             log.info("restoring.known", instance_id=record.id, reason=str(fault))
             return False
         return True
+
+    async def _restore_key(self, key: ApiKey) -> None:
+        try:
+            await self._store.api_keys.add(key)
+        except Lost as fault:
+            log.warning("restoring.key_known", key_id=key.id, reason=str(fault))
 
     async def _touch(self, instance: InstanceId, at: datetime) -> None:
         try:

@@ -1,6 +1,7 @@
 """What becomes of records, heartbeats and work when the shared store goes out, and when it is back."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from novita_gpu.control.journal import Journal
@@ -10,6 +11,9 @@ from novita_gpu.control.parting import PARTED, known_by, part
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.observe import tell
 from novita_gpu.store import Store
+from novita_gpu.store.base import KeyNameTaken
+
+DEPLOYMENT = "deployment"
 
 
 class TwoSides:
@@ -42,10 +46,24 @@ class TwoSides:
         """
         if not await self.is_begun(private):
             return
+        await self._give_back(private, shared)
         met = await Meeting(private, shared, self._journal_of(shared), self._now).meet()
         reason = f"the shared store is back; {met.records} records moved meanwhile, {met.new} of them are new"
         await self._tell(shared, EventType.STORE_MET, reason)
         await private.facts.forget(PARTED)
+
+    async def _give_back(self, private: Store, shared: Store) -> None:
+        """A shared store that came back empty is this deployment's still, and its keys open it. The deployment goes
+        last: it says that the rest is there.
+        """
+        if await shared.facts.fact(DEPLOYMENT) is not None:
+            return
+        await private.api_keys.load()
+        for key in private.api_keys.all():
+            with suppress(KeyNameTaken):
+                await shared.api_keys.add(key)
+        for name in sorted(self._facts, key=lambda name: name == DEPLOYMENT):
+            await shared.facts.first(name, self._facts[name])
 
     async def is_begun(self, private: Store) -> bool:
         """The private store was filled, and is not done with."""

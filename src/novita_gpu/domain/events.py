@@ -51,6 +51,8 @@ class EventType(StrEnum):
     STORE_RESTORED = "store.restored"  # it came back empty: the living are from memory, all else of it is lost
     LIMIT_REACHED = "launch.limit_reached"  # the operator's limit has no room for it: it waits
     CREATES_HELD = "launch.held"  # no money, or the key is not accepted
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
     WEBHOOK_TEST = "webhook.test"
     ENDPOINT_OFF = "webhook.endpoint_off"  # nothing but failures for days: it is told nothing more
 

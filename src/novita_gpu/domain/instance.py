@@ -6,6 +6,7 @@ from typing import Literal, NewType
 
 from msgspec.structs import replace
 
+from novita_gpu.domain.api_key import Owner
 from novita_gpu.domain.bill import Bill
 from novita_gpu.domain.dearer import Dearer
 from novita_gpu.domain.gpu import GpuReading
@@ -250,6 +251,7 @@ class Record(Value, frozen=True, kw_only=True):
     generation: int = 1  # counts wishes
     operation: str  # id of the operation that the present wish began
     correlation: str = ""
+    owner: Owner | None = None  # of one that was taken in there is none
     created_at: datetime
     run: Run
     health_check: HealthCheck = HealthCheck()

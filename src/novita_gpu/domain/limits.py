@@ -1,8 +1,9 @@
-"""The operator's limits, and what each instance reserves of them.
+"""The operator's limits and those of keys, and what each instance reserves of them.
 
 Rates are in 1/100000 USD per day, prices in 1/100000 USD per hour.
 """
 
+from novita_gpu.domain.api_key import Owner
 from novita_gpu.domain.instance import Record, Wish, is_down
 from novita_gpu.domain.meter import full_rate
 from novita_gpu.domain.money import compute_rate, disk_rate, price_text, usd_of_price, usd_of_rate, usd_text
@@ -18,6 +19,7 @@ class Limits(Value, frozen=True, kw_only=True):
 
 
 UNLIMITED = Limits()
+_OF_OPERATOR = ("MAX_INSTANCES", "MAX_BURN_USD_PER_HOUR")
 
 
 class Reserved(Value, frozen=True, kw_only=True):
@@ -25,6 +27,11 @@ class Reserved(Value, frozen=True, kw_only=True):
 
     instances: int = 0
     rate: int = 0
+
+
+def limits_of(owner: Owner) -> Limits:
+    """Those of the key that created an instance."""
+    return Limits(max_instances=owner.limits.max_instances, max_burn=owner.limits.max_burn)
 
 
 def reserved(record: Record) -> int:
@@ -48,15 +55,20 @@ def reserved(record: Record) -> int:
     return total
 
 
-def figures(limits: Limits, there: Reserved | None, asked: int) -> dict[str, int | str]:
-    """What a refusal tells: each limit, how much of it would be reserved with what is asked for, and that part."""
+def figures(limits: Limits, there: Reserved | None, asked: int, key: str = "") -> dict[str, int | str]:
+    """What a refusal tells: each limit, how much of it would be reserved with what is asked for, and that part.
+
+    Of a key's limits its name too; `instances` and what is reserved count its own then.
+    """
     told: dict[str, int | str] = {"askedUsdPerHour": usd_text(usd_of_rate(asked))}
+    if key:
+        told["key"] = key
     if there:
         told |= {"instances": there.instances, "reservedUsdPerHour": usd_text(usd_of_rate(there.rate))}
     if limits.max_instances is not None:
         told["maxInstances"] = limits.max_instances
     if limits.max_burn is not None:
-        told["maxBurnUsdPerHour"] = usd_text(usd_of_rate(limits.max_burn))
+        told["maxUsdPerHour" if key else "maxBurnUsdPerHour"] = usd_text(usd_of_rate(limits.max_burn))
     if limits.max_price is not None:
         told["maxPriceUsdPerHour"] = usd_text(usd_of_price(limits.max_price))
     return told
@@ -68,16 +80,14 @@ def is_over(limits: Limits, there: Reserved) -> bool:
     return too_many or (limits.max_burn is not None and there.rate > limits.max_burn)
 
 
-def broken(limits: Limits, there: Reserved, asked: int) -> str:
-    """What is reached, as a sentence. `there` holds what was asked for too."""
+def broken(limits: Limits, there: Reserved, asked: int, key: str = "") -> str:
+    """What is reached, as a sentence. `there` holds what was asked for too; `key` says whose limits they are."""
+    count, rate = (f"maxInstances of the key {key}", f"maxUsdPerHour of the key {key}") if key else _OF_OPERATOR
     if limits.max_instances is not None and there.instances > limits.max_instances:
-        return f"MAX_INSTANCES is {limits.max_instances}; this would make {there.instances}"
+        return f"{count} is {limits.max_instances}; this would make {there.instances}"
     burn = usd_text(usd_of_rate(there.rate))
     most = usd_text(usd_of_rate(limits.max_burn or 0))
-    return (
-        f"MAX_BURN_USD_PER_HOUR is {most}; with this at up to {usd_text(usd_of_rate(asked))} "
-        f"{burn} USD per hour would be reserved"
-    )
+    return f"{rate} is {most}; with this at up to {usd_text(usd_of_rate(asked))} {burn} USD per hour would be reserved"
 
 
 def over_price(price: int, limits: Limits) -> str | None:

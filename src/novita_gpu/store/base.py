@@ -9,9 +9,10 @@ StoreError
     ├── NameTaken   a living instance has the name
     ├── HadAlready  a living instance has the machine that a new record was to have
     ├── InUse       a heartbeat came after the one that the stop had weighed
-    ├── OverLimit   the operator's limits have no room for what it may come to bill
+    ├── OverLimit   the operator's limits, or its key's, have no room for what it may come to bill
     ├── NotRunning  a heartbeat for what is not meant to run, or does not exist
-    ├── Full        there are as many endpoints as there may be
+    ├── Full        there are as many endpoints, or keys of the API, as there may be
+    ├── KeyNameTaken another key of the API has the name
     └── ClaimLost   the idempotency mark is no longer ours
 """
 
@@ -62,17 +63,22 @@ class InUse(Lost): ...
 
 
 class OverLimit(Lost):
-    """`there`: what would be reserved with it, `asked`: its own part, a rate."""
+    """`there`: what would be reserved with it, `asked`: its own part, a rate. `key`: whose limits they are, by the name
+    of the key; the operator's without one.
+    """
 
-    def __init__(self, limits: Limits, there: Reserved, asked: int) -> None:
-        super().__init__(broken(limits, there, asked))
-        self.limits, self.there, self.asked = limits, there, asked
+    def __init__(self, limits: Limits, there: Reserved, asked: int, key: str = "") -> None:
+        super().__init__(broken(limits, there, asked, key))
+        self.limits, self.there, self.asked, self.key = limits, there, asked, key
 
 
 class NotRunning(Lost): ...
 
 
 class Full(Lost): ...
+
+
+class KeyNameTaken(Lost): ...
 
 
 class ClaimLost(Lost): ...

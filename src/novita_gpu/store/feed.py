@@ -16,13 +16,17 @@ INCARNATION = "incarnation"
 
 
 class News(Value, frozen=True, kw_only=True):
-    """One entry: a commit (`revision`), a heartbeat (`activity`), or an event of no record (only `sequence`)."""
+    """One entry: a commit (`revision`), a heartbeat (`activity`), or an event of no record (only `sequence`).
+
+    `of_keys`: the keys of the API have changed.
+    """
 
     number: int
     instance: InstanceId | None = None
     revision: int = 0
     sequence: int = 0
     activity: datetime | None = None
+    of_keys: bool = False
 
 
 class Position(Value, frozen=True, kw_only=True):
@@ -55,4 +59,5 @@ def _news(number: int, fields: dict[bytes, bytes]) -> News:
         revision=int(fields.get(b"revision", 0)),
         sequence=int(fields.get(b"sequence", 0)),
         activity=instant(activity) if activity else None,
+        of_keys=b"api-keys" in fields,
     )

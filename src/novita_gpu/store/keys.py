@@ -59,6 +59,10 @@ LIFETIMES = {
     "delivery-number": Lifetime(why="numbers of deliveries are never given twice"),
     "endpoints": Lifetime(why="the list of registered endpoints"),
     "endpoint": Lifetime(why="removed on request"),
+    "api-keys": Lifetime(why="a key is removed when it is revoked"),
+    "api-keys-used": Lifetime(why="as api-keys"),
+    "owned": Lifetime(why="holds living instances only"),
+    "window": Lifetime(ttl=timedelta(minutes=1), from_start=True, why="ends with its minute"),
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
@@ -197,6 +201,22 @@ class Keys(Value, frozen=True):
     def endpoint(self, endpoint_id: str) -> str:
         """Hash: the document, secrets with it, and beside it revision and the sequence up to which it has all."""
         return self._of("endpoint", endpoint_id)
+
+    def api_keys(self) -> str:
+        """Hash: keys of the API by id, each as its hash with what it allows."""
+        return self._of("api-keys")
+
+    def api_keys_used(self) -> str:
+        """Hash: when each of them was last used, by id, in microseconds since 1970; to the minute."""
+        return self._of("api-keys-used")
+
+    def owned(self, key_id: str) -> str:
+        """Hash: the living instances that one key created, with the rate that each reserves."""
+        return self._of("owned", key_id)
+
+    def window(self, key_id: str) -> str:
+        """How often a key of the API has asked since its minute began, with RATE_LIMIT_SHARED."""
+        return self._of("window", key_id)
 
     def claim(self, key: str) -> str:
         """Hash: the mark on one Idempotency-Key, later its answer. Hashed: the caller chooses `key`."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from novita_gpu.store.abilities import Lack, lacks
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.deliveries import Deliveries
 from novita_gpu.store.endpoints import Endpoints
 from novita_gpu.store.events import Events
@@ -17,6 +18,7 @@ from novita_gpu.store.keys import CLOSED_FOR, FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
+from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, clients
 
 
@@ -30,6 +32,8 @@ class Store:
     events: Events
     deliveries: Deliveries
     endpoints: Endpoints
+    api_keys: ApiKeys
+    windows: SharedWindows
     claims: Claims
     facts: Facts
     looks: Looks
@@ -84,6 +88,7 @@ def open_store(
     """
     wire, keys = Wire(*clients(url)), Keys(prefix)
     records, feed, facts = Records(wire, keys, closed_for=closed_for), Feed(wire, keys), Facts(wire, keys)
+    api_keys = ApiKeys(wire, keys)
     return Store(
         keys=keys,
         wire=wire,
@@ -91,9 +96,11 @@ def open_store(
         events=Events(wire, keys),
         deliveries=Deliveries(wire, keys, finished_for=finished_for),
         endpoints=Endpoints(wire, keys),
+        api_keys=api_keys,
+        windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
-        view=View(records, feed, facts, now=now, monotonic=monotonic, block_s=block_s, closed_for=closed_for),
+        view=View(records, feed, facts, api_keys, now=now, monotonic=monotonic, block_s=block_s, closed_for=closed_for),
     )

@@ -7,7 +7,7 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from novita_gpu.domain.instance import CloudId, InstanceId, Record, Wish
-from novita_gpu.domain.limits import Reserved, reserved
+from novita_gpu.domain.limits import Reserved, limits_of, reserved
 from novita_gpu.store.base import (
     Change,
     ClaimLost,
@@ -186,7 +186,7 @@ class Records:
             ),
             *(keys.name(after.name), keys.name(before.name if before else after.name)),
             *(keys.machine(machine or CloudId("")), keys.machine(had_machine or CloudId(""))),
-            *(keys.reserved(), keys.counts(), keys.rests()),
+            *(keys.reserved(), keys.counts(), keys.rests(), keys.owned(after.owner.key if after.owner else "")),
         ]
         words: list[Word] = [
             *(commit, before.revision if before else 0, after.id, record_document(after)),
@@ -201,6 +201,7 @@ class Records:
             *(reserved(after), *_limits(change)),
             " ".join(f"{what}={by}" for what, by in change.counts.items()),
             *(change.after.revision, change.after.sequence),
+            *(int(after.owner is not None), *_limits_of_owner(change)),
             *(encode(replace(event, sequence=0)) for event in change.events),
         ]
         for delivery in change.deliveries:
@@ -227,6 +228,14 @@ def _limits(change: Change) -> tuple[Word, Word]:
     return _or_none(limits.max_instances), _or_none(limits.max_burn)
 
 
+def _limits_of_owner(change: Change) -> tuple[Word, Word]:
+    """They hold wherever the operator's do."""
+    owner = change.after.owner
+    if change.limits is None or owner is None:
+        return "", ""
+    return _or_none(owner.limits.max_instances), _or_none(owner.limits.max_burn)
+
+
 def _or_none(limit: int | None) -> Word:
     return "" if limit is None else limit
 
@@ -248,6 +257,9 @@ def _refusal(verdict: bytes, facts: Sequence[bytes], change: Change) -> StoreErr
     if verdict == b"limit" and change.limits:
         there = Reserved(instances=int(facts[0]), rate=int(facts[1]))
         return OverLimit(change.limits, there, reserved(record))
+    if verdict == b"owner-limit" and record.owner:
+        there = Reserved(instances=int(facts[0]), rate=int(facts[1]))
+        return OverLimit(limits_of(record.owner), there, reserved(record), record.owner.name)
     if verdict == b"claim":
         return ClaimLost(f"the claim for {record.id} is no longer ours")
     known = change.before.revision if change.before else 0

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
 from msgspec.structs import asdict, replace
 
+from novita_gpu.domain.api_key import ApiKey
 from novita_gpu.domain.endpoint import Endpoint
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import Record
@@ -36,6 +37,7 @@ _record = json.Decoder(Record)
 _event = json.Decoder(_StoredEvent)
 _delivery = json.Decoder(Delivery)
 _endpoint = json.Decoder(Endpoint)
+_api_key = json.Decoder(ApiKey)
 _answer = json.Decoder(Answer)
 _row = json.Decoder(Row)
 _mark = json.Decoder(SweepMark)
@@ -108,6 +110,14 @@ def endpoint_document(endpoint: Endpoint) -> bytes:
 
 def endpoint_of(document: bytes, revision: bytes) -> Endpoint:
     return replace(_decoded(_endpoint, document), revision=int(revision))
+
+
+def api_key_document(key: ApiKey) -> bytes:
+    return encode(key)
+
+
+def api_key_of(document: bytes) -> ApiKey:
+    return _decoded(_api_key, document)
 
 
 def answer_of(document: bytes) -> Answer:

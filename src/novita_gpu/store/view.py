@@ -1,4 +1,4 @@
-"""Every living record, and the closed ones in retention, in memory: what reads are answered from.
+"""Every living record, the closed ones in retention, and the keys of the API in memory: what reads are answered from.
 
 Fed by the store's feed and, at once, by the commits of this process. When the feed has a gap (trimmed, or the store's
 contents are another's) everything is loaded anew; reads go on from what is here meanwhile, and while the store is away.
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Unavailable, Unreadable
 from novita_gpu.store.facts import Facts
 from novita_gpu.store.feed import INCARNATION, Feed, News
@@ -40,6 +41,7 @@ class View:
         records: Records,
         feed: Feed,
         facts: Facts,
+        api_keys: ApiKeys,
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -47,7 +49,7 @@ class View:
         block_s: float = BLOCK_AT_MOST_S,
         closed_for: timedelta = CLOSED_FOR,
     ) -> None:
-        self._records, self._feed, self._facts = records, feed, facts
+        self._records, self._feed, self._facts, self._api_keys = records, feed, facts, api_keys
         self._now, self._monotonic, self._pause, self._block_s = now, monotonic, pause, block_s
         self._closed_for = closed_for
         self._index = Index()
@@ -175,6 +177,7 @@ class View:
                 index.put(record)
             activities = await self._records.activities(ids)
             sequence = await self._records.last_sequence()
+            await self._api_keys.load()
             for record in self._arrived.values():
                 index.put(record)
             for instance, at in self._activities.items():  # heartbeats that arrived here meanwhile
@@ -242,6 +245,8 @@ class View:
         return position.incarnation == self._incarnation and position.number >= self._number
 
     async def _take_in(self, news: list[News]) -> None:
+        if any(entry.of_keys for entry in news):
+            await self._api_keys.load()
         newer = {entry.instance for entry in news if entry.instance and self._is_newer(entry)}
         for record in await self._records.load_many(sorted(newer)):
             self.apply(record)

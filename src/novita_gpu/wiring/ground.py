@@ -4,7 +4,6 @@ import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from novita_gpu.cloud.metered import Metered
@@ -16,7 +15,7 @@ from novita_gpu.domain.limits import Limits
 from novita_gpu.egress import Networks
 from novita_gpu.placement import Placed, new_id, utc_now
 from novita_gpu.policies import idle_policy_of, limits_of
-from novita_gpu.settings import Settings, WrongSettings
+from novita_gpu.settings import Settings, WrongSettings, is_loopback
 from novita_gpu.store import Store
 
 VERSION = "0.1.0"
@@ -113,8 +112,4 @@ async def _deployment(store: Store, settings: Settings) -> str:
 
 
 def _is_loopback(root: str) -> bool:
-    host = urlsplit(root).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(urlsplit(root).hostname or "")

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from litestar import Litestar
 
+from novita_gpu.api.keyring import StoredKeyring
 from novita_gpu.cloud.base import MUTATION_TIMEOUT
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.control.commands import Commands
@@ -38,6 +39,7 @@ class Plane:
     listening: Listening
     health: Health
     app: Litestar
+    keyring: StoredKeyring
     admin_key: str | None  # only if it was made just now
     keep_store: Callable[[], Coroutine[object, object, None]]  # for ever: our own server is started again when it dies
 
@@ -63,6 +65,7 @@ async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_T
             listening=place.listening,
             health=answers.health,
             app=answers.app,
+            keyring=answers.keyring,
             admin_key=answers.admin_key,
             keep_store=place.keep,
         )

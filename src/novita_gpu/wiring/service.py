@@ -7,7 +7,7 @@ from litestar import Litestar
 
 from novita_gpu.api.app import build_app
 from novita_gpu.api.desk import Parts
-from novita_gpu.api.keyring import AdminKeyring
+from novita_gpu.api.keyring import StoredKeyring
 from novita_gpu.control.admission import admin_hash
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.costs import Costs
@@ -15,6 +15,7 @@ from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.explain import Explainer
 from novita_gpu.control.health import Health
 from novita_gpu.control.inventory import Inventory
+from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
@@ -22,6 +23,7 @@ from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
 from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of
 from novita_gpu.webhooks import Outbox, Registry
+from novita_gpu.wiring.admission import admission
 from novita_gpu.wiring.ground import VERSION, Ground
 from novita_gpu.wiring.passes import Passes
 from novita_gpu.wiring.secret import new_secret
@@ -32,6 +34,7 @@ class Service:
     commands: Commands
     health: Health
     app: Litestar
+    keyring: StoredKeyring
     admin_key: str | None  # only if it was made just now
 
 
@@ -41,8 +44,9 @@ async def service(ground: Ground, passes: Passes) -> Service:
     key_hash, made = await admin_hash(ground.store.facts, given.get_secret_value() if given else None)
     orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
     commands, health = _commands(ground, orders), _health(ground, passes)
-    parts = _parts(ground, passes, orders, commands, health, AdminKeyring(key_hash))
-    return Service(commands=commands, health=health, app=build_app(parts), admin_key=made)
+    keyring = StoredKeyring(key_hash, ground.store.api_keys, utc_now)
+    parts = _parts(ground, passes, orders, commands, health, keyring)
+    return Service(commands=commands, health=health, app=build_app(parts), keyring=keyring, admin_key=made)
 
 
 def _commands(ground: Ground, orders: Orders) -> Commands:
@@ -74,7 +78,7 @@ def _health(ground: Ground, passes: Passes) -> Health:
 
 
 def _parts(
-    ground: Ground, passes: Passes, orders: Orders, commands: Commands, health: Health, keyring: AdminKeyring
+    ground: Ground, passes: Passes, orders: Orders, commands: Commands, health: Health, keyring: StoredKeyring
 ) -> Parts:
     settings, store, limits = ground.settings, ground.store, ground.limits
     kept_for = timedelta(days=settings.deleted_retention_days)
@@ -88,12 +92,14 @@ def _parts(
         costs=costs,
         outbox=outbox,
         registry=registry,
+        key_book=KeyBook(store, utc_now, new_id),
         idle_check=passes.idle_check,
         recoveries=_recoveries(ground),
         explainer=Explainer(store, ground.place.listening, policy_of(settings), utc_now),
         store=store,
         cloud=ground.cloud,
         keyring=keyring,
+        **admission(settings, store),
         look=ground.look,
         health=health.view,
         now=utc_now,

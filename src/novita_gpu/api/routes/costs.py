@@ -35,8 +35,8 @@ Asked = Request[Any, Any, Any]
     ),
 )
 async def plan(request: Asked) -> ASGIResponse:
-    async def act(_: Caller) -> Answered:
-        return plain(await desk_of(request).parts.planner.plan(await given(request, CreateInstance)))
+    async def act(caller: Caller) -> Answered:
+        return plain(await desk_of(request).parts.planner.plan(await given(request, CreateInstance), caller.owner))
 
     return await once(request, act)
 

@@ -9,6 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from novita_gpu import observe
 from novita_gpu.api.desk import Desk, desk_of
+from novita_gpu.api.guard import stands
 from novita_gpu.api.live import LiveStream
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.api.reading import asked, ref_of
@@ -72,7 +73,7 @@ async def log(request: Asked) -> ASGIResponse:
         return await _page(desk, query.after or 0, query.limit, wanted)
     desk.streams.check()
     after = await _begin(desk, query.after if last is None else last)
-    return LiveStream(_stream(desk, after, wanted), media_type=STREAM, within=desk.parts.slow_after)
+    return LiveStream(_stream(request, after, wanted), media_type=STREAM, within=desk.parts.slow_after)
 
 
 async def _page(desk: Desk, after: int, limit: int, wanted: Wanted) -> ASGIResponse:
@@ -101,8 +102,9 @@ async def _begin(desk: Desk, after: int | None) -> int:
     return min(after, max(known, await desk.parts.store.events.last_sequence()))
 
 
-async def _stream(desk: Desk, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
-    """Frames until the client or the server goes; a comment now and then shows both that the other is there."""
+async def _stream(request: Asked, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
+    """Frames until the client, its key or the server goes; a comment now and then shows that the other is there."""
+    desk = desk_of(request)
     with desk.streams.place():
         yield b"retry: 2000\n\n"
         while not desk.closing.is_set():
@@ -111,6 +113,8 @@ async def _stream(desk: Desk, after: int, wanted: Wanted) -> AsyncGenerator[byte
             except StoreError as error:
                 told.warning("stream.ended", reason=str(error))
                 return  # the client comes back and goes on after what it read last
+            if not stands(request):
+                return
             frames = [entry.frame for entry in batch if entry.is_of(wanted.type, wanted.instance)]
             if frames:
                 yield b"".join(frames)

@@ -16,7 +16,8 @@ TAG = "Health"
 
 
 def _operation(name: str, summary: str, view: type[View], *statuses: int) -> Operation:
-    return Operation(id=name, summary=summary, tag=TAG, scope=None, answers=dict.fromkeys(statuses, view))
+    answers = dict.fromkeys(statuses, view)
+    return Operation(id=name, summary=summary, tag=TAG, scope=None, answers=answers, counted=False)
 
 
 def _answer(view: View, *, well: bool) -> ASGIResponse:

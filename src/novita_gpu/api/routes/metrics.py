@@ -111,6 +111,7 @@ class Figures(Collector):
         tag="Health",
         scope=Scope.READ,
         answers={200: "text/plain"},
+        may_open=True,
     ),
 )
 async def metrics(request: Request[Any, Any, Any]) -> ASGIResponse:

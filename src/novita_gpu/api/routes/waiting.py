@@ -8,6 +8,7 @@ from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.api.desk import Desk, desk_of
+from novita_gpu.api.guard import stands
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.api.reading import asked, ref_of
 from novita_gpu.api.routes.instances import instance_answer
@@ -41,6 +42,8 @@ async def wait(request: Asked) -> ASGIResponse:
     if not _is_over(record, query):
         with desk.waits.place():
             record = await _held(request, desk, record, query)
+        if not stands(request):
+            raise Problem("UNAUTHORIZED", "The key was revoked, or has expired, meanwhile.")
     if _is_over(record, query):
         return instance_answer(desk, record)
     message = f"{record.name} is {status(record)}; it was none of {', '.join(query.wanted)} in time."
@@ -54,9 +57,10 @@ def _is_over(record: Record, query: WaitQuery) -> bool:
 
 
 async def _held(request: Asked, desk: Desk, record: Record, query: WaitQuery) -> Record:
-    """The record when the wait is over: wanted, ended, out of time, nobody listens, or the server stops."""
+    """The record when the wait is over: wanted, ended, out of time, nobody listens or may, or the server stops."""
     watch = asyncio.ensure_future(_until(desk, record, query))
-    ends = (watch, asyncio.ensure_future(_hung_up(request)), asyncio.ensure_future(desk.closing.wait()))
+    others = (_hung_up(request), _shut_out(request, desk), desk.closing.wait())
+    ends = (watch, *map(asyncio.ensure_future, others))
     try:
         with spent(HELD):
             await asyncio.wait(ends, timeout=query.timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
@@ -70,6 +74,12 @@ async def _until(desk: Desk, record: Record, query: WaitQuery) -> Record:
     while not _is_over(record, query):
         record = await desk.parts.store.view.changed(record.id, record.revision)
     return record
+
+
+async def _shut_out(request: Asked, desk: Desk) -> None:
+    """Revoking a key is an event."""
+    while stands(request):
+        await desk.parts.store.view.advanced(desk.parts.store.view.sequence)
 
 
 async def _hung_up(request: Asked) -> None:

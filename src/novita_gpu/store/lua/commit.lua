@@ -3,8 +3,8 @@ local record, activity, timeline, closed_name, claim = KEYS[1], KEYS[2], KEYS[3]
 local sequence_key, events, living, closed = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local feed_stream, feed_number, outbox = KEYS[10], KEYS[11], { KEYS[12], KEYS[21], KEYS[13], KEYS[14] }
 local name, name_before, machine, machine_before = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
-local reserved_key, counts = KEYS[19], KEYS[20]
-local TYPES = 21
+local reserved_key, counts, owned = KEYS[19], KEYS[20], KEYS[22]
+local TYPES = 22
 
 local commit, expected, id, document = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local takes_heartbeats, closed_at, closed_for_ms, weighed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -13,7 +13,8 @@ local has_machine, had_machine = ARGV[13] == '1', ARGV[14] == '1'
 local event_count, delivery_count = tonumber(ARGV[15]), tonumber(ARGV[16])
 local reserves, most_instances, most_reserved = tonumber(ARGV[17]), ARGV[18], ARGV[19]
 local counted, known_revision, known_sequence = ARGV[20], tonumber(ARGV[21]), ARGV[22]
-local WORDS = 22
+local has_owner, most_owned, most_owned_reserved = ARGV[23] == '1', ARGV[24], ARGV[25]
+local WORDS = 25
 local is_closed = closed_at ~= ''
 
 local stored = redis.call('HMGET', record, 'revision', 'sequence', 'commits', 'closed', 'reserved')
@@ -56,6 +57,19 @@ if most_instances ~= '' or most_reserved ~= '' then
     return { 'limit', whole(instances), whole(reserved) }
   end
 end
+if most_owned ~= '' or most_owned_reserved ~= '' then
+  local count, sum = 1, reserves
+  local others = redis.call('HGETALL', owned)
+  for i = 1, #others, 2 do
+    if others[i] ~= id then
+      count, sum = count + 1, sum + tonumber(others[i + 1])
+    end
+  end
+  local too_many = expected == 0 and most_owned ~= '' and count > tonumber(most_owned)
+  if too_many or (most_owned_reserved ~= '' and sum > tonumber(most_owned_reserved)) then
+    return { 'owner-limit', whole(count), whole(sum) }
+  end
+end
 
 local sequences = {}
 for i = 1, event_count do
@@ -85,6 +99,11 @@ end
 redis.call('HSET', record, 'document', document, 'revision', new_revision, 'sequence', sequence,
   'heartbeats', takes_heartbeats, 'commits', commits, 'reserved', whole(reserves))
 redis.call('SET', reserved_key, whole(reserved))
+if has_owner and is_closed then
+  redis.call('HDEL', owned, id)
+elseif has_owner then
+  redis.call('HSET', owned, id, whole(reserves))
+end
 
 if name_before ~= name and redis.call('GET', name_before) == id then
   redis.call('DEL', name_before)
