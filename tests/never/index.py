@@ -144,6 +144,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",
     ),
     "T3": (f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",),
+    "T4": ("cloud/test_circuit.py::test_refusals_never_open_it",),
     "T5": (
         f"{PLANTED}::test_another_accounts_cloud_taken_for_an_empty_one",
         f"{PLANTED}::test_a_listing_with_a_missing_page_taken_for_absence",

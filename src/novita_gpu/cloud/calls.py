@@ -9,7 +9,7 @@ import msgspec
 from structlog.contextvars import get_contextvars
 
 from novita_gpu.cloud.base import Ambiguous, CloudError, Lane, Throttled, Unreachable, Unreadable
-from novita_gpu.cloud.circuit import CIRCUIT_OPEN, Circuit
+from novita_gpu.cloud.circuit import CIRCUIT_OPEN, Circuits
 from novita_gpu.cloud.lanes import Lanes, Place
 from novita_gpu.cloud.meaning import meaning, read_refusal
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate, Transport
@@ -47,7 +47,7 @@ class Calls:
         key: str,
         transport: Transport,
         lanes: Lanes,
-        circuit: Circuit,
+        circuits: Circuits,
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]],
@@ -58,7 +58,7 @@ class Calls:
         self._key = checked_key(key)
         self._transport = transport
         self._lanes = lanes
-        self._circuit = circuit
+        self._circuits = circuits
         self._monotonic = monotonic
         self._now = now
         self._sleep = sleep
@@ -87,7 +87,7 @@ class Calls:
         """The body, often empty, that a POST answers with 2xx. Sent once, and only while `wanted`."""
         request = self._request("POST", url, body=msgspec.json.encode(body), wanted=wanted)
         async with self._lanes.place(lane) as place:
-            response = await self._sent(request, self._mutation_seconds, place, mutation=True, secrets=secrets)
+            response = await self._sent(request, self._mutation_seconds, place, lane, secrets=secrets)
         if looks_like_page(response.body):
             raise Ambiguous("the cloud answered a change with a page; whether it was made is not known")
         return response.body
@@ -100,7 +100,7 @@ class Calls:
         until = self._monotonic() + self._read_seconds
         for tries in range(1, most + 1):
             try:
-                return await self._sent(request, until - self._monotonic(), place, mutation=False)
+                return await self._sent(request, until - self._monotonic(), place, Lane.LOOKING)
             except (Throttled, Unreachable) as error:
                 pause = self._pause(tries, error)
                 time_left = until - self._monotonic() - pause
@@ -114,14 +114,15 @@ class Calls:
         return pause + (error.retry_after.total_seconds() if error.retry_after else 0)
 
     async def _sent(
-        self, request: Request, seconds: float, place: Place, *, mutation: bool, secrets: Sequence[str] = ()
+        self, request: Request, seconds: float, place: Place, lane: Lane, *, secrets: Sequence[str] = ()
     ) -> Response:
-        """One exchange: a 2xx, or the meaning of anything else."""
+        """One exchange: a 2xx, or the meaning of anything else. `lane`: of this call, whatever place it has."""
+        mutation = lane is not Lane.LOOKING
         if request.wanted is not None and not request.wanted():
             raise Unreachable("not sent: its time was over", reason=TOO_LATE)
         place.pay()
         try:
-            response = await self._circuit.guard(partial(self._transport.send, request, seconds))
+            response = await self._circuits.of(lane).guard(partial(self._transport.send, request, seconds))
         except TooLate as error:
             raise Unreachable(str(error), reason=TOO_LATE) from None
         except NotSent as error:
