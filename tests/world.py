@@ -26,6 +26,7 @@ from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.order import Orders
+from novita_gpu.control.outages import Outages
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.domain.case import Policy
@@ -265,6 +266,7 @@ class Process:
             now=now,
             answer_within=timedelta(0),
         )
+        self.outages = Outages(self.store, lambda: self.cloud.circuits, owner=new_id("process"), now=now, new_id=new_id)
         self.announced: list[datetime] = []
         self.safety_net = now() + LOCAL.safety_net
 
@@ -291,6 +293,7 @@ class Process:
         while due := self.bells.due():
             for instance in due:
                 await self.reconciler.reconcile(instance)
+        await self.outages.check()
 
     def next_at(self) -> datetime:
         """When something is due. The safety net looks again and again, whatever was lost."""

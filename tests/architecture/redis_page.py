@@ -62,6 +62,7 @@ FACTS = {
     "auto-stop-check": "when idleness was last checked, and what was found",
     "sync": "what the last comparison with the cloud found",
     "sync-asked": "since when a comparison is asked for",
+    "outage:<kind>": "that the cloud does not answer calls of that kind; removed when it does",
     "orphans": "machines of ours that nobody has; removed when there are none",
     "told:<machine>": "that an orphan was told of; removed when it is none any more",
     "parted": "of a private store: it was begun, and is not done with",

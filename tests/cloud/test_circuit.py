@@ -10,7 +10,7 @@ import pytest
 from canned import KEY, Canned, HandClock, Reply, empty, novita, ok, order, page, refused
 
 from novita_gpu.cloud.base import CloudError, Lane, Unreachable
-from novita_gpu.cloud.circuit import BUSY, PAUSES, PROBES
+from novita_gpu.cloud.circuit import BUSY, FEWEST_CALLS, PAUSES, PROBES
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response
 from novita_gpu.domain.instance import CloudId
@@ -29,7 +29,7 @@ async def stops(cloud: Novita, count: int) -> None:
 async def test_no_answers_open_it(failure: Reply) -> None:
     clock = HandClock()
     cloud, transport = novita([failure], clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     assert cloud.circuit == "open"
     assert cloud.retry_after == timedelta(seconds=FIRST)
     with pytest.raises(Unreachable) as caught:
@@ -39,7 +39,7 @@ async def test_no_answers_open_it(failure: Reply) -> None:
     with pytest.raises(Unreachable) as caught:
         await cloud.delete(M)
     assert caught.value.reason == "CIRCUIT_OPEN"
-    assert len(transport.requests) == 6
+    assert len(transport.requests) == FEWEST_CALLS
     assert clock.slept == []
 
 
@@ -80,26 +80,26 @@ async def test_one_hiccup_does_not_open_it() -> None:
 
 async def test_it_closes_again_after_probes_that_are_answered() -> None:
     clock = HandClock()
-    cloud, transport = novita([refused(500)] * 6 + [empty()], clock)
-    await stops(cloud, 6)
+    cloud, transport = novita([refused(500)] * FEWEST_CALLS + [empty()], clock)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(FIRST)
     assert (cloud.circuit, cloud.retry_after) == ("half-open", None)
     for _ in range(PROBES):
         async with cloud.permit(Lane.SAVING):
             await cloud.stop(M)
     assert cloud.circuit == "closed"
-    assert len(transport.requests) == 6 + PROBES
+    assert len(transport.requests) == FEWEST_CALLS + PROBES
 
 
 async def test_it_opens_again_after_probes_that_are_not() -> None:
     clock = HandClock()
     cloud, transport = novita([refused(500)], clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(FIRST)
     await stops(cloud, PROBES)
     assert cloud.circuit == "open"
     await stops(cloud, 5)
-    assert len(transport.requests) == 6 + PROBES
+    assert len(transport.requests) == FEWEST_CALLS + PROBES
 
 
 class Slow:
@@ -153,7 +153,7 @@ async def test_a_kind_of_call_that_fails_leaves_the_others_alone() -> None:
 async def test_stops_have_probes_of_their_own_whatever_creates_and_reads_do() -> None:
     clock = HandClock()
     cloud, transport = novita([refused(503)], clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     for _ in range(6):
         with pytest.raises(CloudError):
             await cloud.create(order(), send_by=10_000)
@@ -175,7 +175,7 @@ async def test_pauses_grow_and_an_answer_to_one_kind_ends_those_of_the_others() 
         return ok({"instances": [], "total": 0}) if healed else refused(503)
 
     cloud, _ = novita(answer, clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     pauses: list[float] = []
     for _ in range(5):
         pause = cloud.retry_after
@@ -200,7 +200,7 @@ async def test_who_finds_the_probe_taken_stores_no_intent_for_a_call_that_is_not
     """A permit is the probe: whoever gets none is told before it has written anything."""
     clock = HandClock()
     cloud, _ = novita([refused(503)], clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(FIRST)
     async with cloud.permit(Lane.SAVING):
         with pytest.raises(Unreachable) as caught:
@@ -214,7 +214,7 @@ async def test_who_finds_the_probe_taken_stores_no_intent_for_a_call_that_is_not
 async def test_a_circuit_says_why_and_for_how_long_it_is_out() -> None:
     clock = HandClock()
     cloud, _ = novita([NoAnswer("no answer: time-out")], clock)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(25)
     await stops(cloud, 1)
     clock.turn(5)
@@ -226,13 +226,13 @@ async def test_a_circuit_says_why_and_for_how_long_it_is_out() -> None:
 async def test_probes_are_few_at_once() -> None:
     clock, slow = HandClock(), Slow()
     cloud = Novita(KEY, transport=slow, monotonic=clock.monotonic, now=clock.now, calls_per_minute=0)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(FIRST)
     slow.healed = True
     probes = [asyncio.create_task(cloud.stop(M)) for _ in range(8)]
     for _ in range(10):
         await asyncio.sleep(0)
-    assert slow.calls == 6 + PROBES
+    assert slow.calls == FEWEST_CALLS + PROBES
     slow.open.set()
     answers = await asyncio.gather(*probes, return_exceptions=True)
     assert sum(answer is None for answer in answers) == PROBES
@@ -243,7 +243,7 @@ async def test_probes_are_few_at_once() -> None:
 async def test_a_cancelled_probe_gives_its_chance_back() -> None:
     clock, slow = HandClock(), Slow()
     cloud = Novita(KEY, transport=slow, monotonic=clock.monotonic, now=clock.now, calls_per_minute=0)
-    await stops(cloud, 6)
+    await stops(cloud, FEWEST_CALLS)
     clock.turn(FIRST)
     slow.healed = True
     for _ in range(10):

@@ -143,7 +143,10 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{PLANTED}::test_the_revision_guard_removed",
         "store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",
     ),
-    "T3": (f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",),
+    "T3": (
+        f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",
+        "story/test_outage.py::test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody",
+    ),
     "T4": ("cloud/test_circuit.py::test_refusals_never_open_it",),
     "T5": (
         f"{PLANTED}::test_another_accounts_cloud_taken_for_an_empty_one",

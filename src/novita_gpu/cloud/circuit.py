@@ -22,7 +22,7 @@ CIRCUIT_OPEN = "CIRCUIT_OPEN"
 # Asked while half-open. More would tell nothing more, and five minutes of outage are to cost few calls.
 PROBES = 1
 # At least this many calls within the window, half of them failed. Too few: one hiccup trips it.
-FEWEST_CALLS = 6
+FEWEST_CALLS = 5
 WINDOW_SECONDS = 30
 # Whoever finds the probe taken comes again after this: an answer is usually there by then.
 BUSY = timedelta(seconds=5)
@@ -38,6 +38,8 @@ class Pause(Value, frozen=True, kw_only=True):
     longest_s: float
 
 
+# As people call them.
+KINDS = {Lane.LOOKING: "reads", Lane.SPENDING: "changes", Lane.SAVING: "stops"}
 # Reads are asked most often: their answer ends the pauses of all others.
 PAUSES = {
     Lane.LOOKING: Pause(first_s=10, longest_s=20),

@@ -1,6 +1,8 @@
 """What everything else of a process stands on: its store, the cloud, and what is kept of the cloud's catalogue."""
 
+import os
 import secrets
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,11 +27,15 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """`novita` is the client itself, for its own view of the cloud; calls go through `cloud`, which counts them."""
+    """`novita` is the client itself, for its own view of the cloud; calls go through `cloud`, which counts them.
+
+    `process` names this process among all others.
+    """
 
     settings: Settings
     place: Placed
     deployment: str
+    process: str
     novita: Novita
     cloud: Metered
     catalogue: Catalogue
@@ -77,6 +83,7 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         settings=settings,
         place=place,
         deployment=await _deployment(place.store, settings),
+        process=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
         novita=novita,
         cloud=cloud,
         catalogue=catalogue,

@@ -1,8 +1,6 @@
 """What a worker does: passes, looks at the cloud, the check for idle instances, deliveries."""
 
-import os
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -150,7 +148,7 @@ def _timed_sync(ground: Ground, sync: Sync, sweep: Sweep, sync_log: SyncLog) -> 
         sweep=sweep,
         sync_log=sync_log,
         bell=ground.place.work,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        owner=ground.process,
         moving=ground.settings.moving,
         now=utc_now,
     )

@@ -12,6 +12,7 @@ from novita_gpu.cloud.metered import Metered
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.health import Health
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.outages import Outages
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.timed_sync import TimedSync
@@ -19,6 +20,7 @@ from novita_gpu.placement import placed
 from novita_gpu.policies import pace_of
 from novita_gpu.settings import Settings
 from novita_gpu.store import Store
+from novita_gpu.wiring.gauges import outages
 from novita_gpu.wiring.ground import ground
 from novita_gpu.wiring.passes import passes
 from novita_gpu.wiring.service import service
@@ -37,6 +39,7 @@ class Plane:
     timed_sync: TimedSync
     listening: Listening
     health: Health
+    outages: Outages
     app: Litestar
     admin_key: str | None  # only if it was made just now
     keep_store: Callable[[], Coroutine[object, object, None]]  # for ever: our own server is started again when it dies
@@ -62,6 +65,7 @@ async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_T
             timed_sync=made.timed_sync,
             listening=place.listening,
             health=answers.health,
+            outages=outages(base),
             app=answers.app,
             admin_key=answers.admin_key,
             keep_store=place.keep,
