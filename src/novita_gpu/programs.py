@@ -75,7 +75,13 @@ class Listener(uvicorn.Server):
 async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGenerator[None]:
     """What runs beside: the view's feed, the checks of health, the mark of who takes heartbeats, and the worker."""
     async with AsyncExitStack() as stack:
-        endless = [plane.store.view.follow(), plane.health.watch(), plane.outages.watch(), plane.keep_store()]
+        endless = [
+            plane.store.view.follow(),
+            plane.health.watch(),
+            plane.outages.watch(),
+            plane.rates.watch(),
+            plane.keep_store(),
+        ]
         if listener:
             endless.append(plane.listening.watch())
         for each in endless:

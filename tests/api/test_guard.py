@@ -56,6 +56,10 @@ SCOPES = {
     ("DELETE", "/api/webhooks/endpoints/{id}"): Scope.ADMIN,
     ("POST", "/api/webhooks/endpoints/{id}/rotate"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
+    ("GET", "/api/metrics"): Scope.READ,
+    ("GET", "/api/metrics/summary"): Scope.READ,
+    ("GET", "/api/cache/stats"): Scope.READ,
+    ("POST", "/api/cache/clear"): Scope.ADMIN,
 }
 
 

@@ -13,6 +13,7 @@ from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
 from novita_gpu.api.routes import (
+    caches,
     catalogue,
     costs,
     documents,
@@ -45,6 +46,7 @@ ROUTES = (
     *events.ROUTES,
     *webhooks.ROUTES,
     *health.ROUTES,
+    *caches.ROUTES,
     *metrics.ROUTES,
     *documents.ROUTES,
 )
@@ -64,7 +66,7 @@ def build_app(parts: Parts) -> Litestar:
         debug=False,
     )
     desk.openapi = encode(document(app, version=parts.version))
-    edge = Edge(cast("Any", app.asgi_handler), new_id=parts.new_id, now=parts.now)
+    edge = Edge(cast("Any", app.asgi_handler), figures=parts.figures, new_id=parts.new_id, now=parts.now)
     app.asgi_handler = cast("Any", edge)
     return app
 

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from novita_gpu import observe
+from novita_gpu.api.operation import Operation
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
+from novita_gpu.figures import Figures
 
 log = observe.logger(__name__)
 
@@ -39,8 +41,10 @@ def ids_of(scope: Mapping[str, Any]) -> Ids:
 class Edge:
     """Wraps the whole application, what is not found included."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime]) -> None:
-        self._app, self._new_id, self._now = app, new_id, now
+    def __init__(
+        self, app: ASGIApp, *, figures: Figures, new_id: Callable[[str], str], now: Callable[[], datetime]
+    ) -> None:
+        self._app, self._figures, self._new_id, self._now = app, figures, new_id, now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +60,14 @@ class Edge:
         except Exception as error:
             await self._rescued(error, ids, sender)
         finally:
+            self._count(scope, sender, time.perf_counter() - began)
             _log(scope, sender.status, began)
+
+    def _count(self, scope: Scope, sender: "_Sender", seconds: float) -> None:
+        handler = scope.get("route_handler")
+        operation = cast("Operation | None", handler.opt.get("operation")) if handler else None
+        held = sender.is_stream or (operation is not None and operation.held)
+        self._figures.answered(scope["method"], scope.get("path_template"), sender.status, seconds, held=held)
 
     def _ids(self, headers: Iterable[tuple[bytes, bytes]]) -> Ids:
         given = {name: value.decode("latin-1") for name, value in headers if name in _ID_HEADERS}
@@ -82,12 +93,14 @@ class _Sender:
     def __init__(self, send: Send, ids: Ids) -> None:
         self._send, self._ids = send, ids
         self.status = 0
+        self.is_stream = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers: list[tuple[bytes, bytes]] = list(message["headers"])
             present = {name.lower() for name, _ in headers}
+            self.is_stream = any(value.startswith(b"text/event-stream") for _, value in headers)
             headers += [(name, value) for name, value in _SAFE if name not in present]
             headers.append((b"x-request-id", self._ids.request.encode()))
             headers.append((b"x-correlation-id", self._ids.correlation.encode()))

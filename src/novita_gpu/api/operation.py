@@ -32,6 +32,8 @@ class Operation:
     """One route. `scope` None: open, no key is needed. `answers`: a view by status, or a media type that is not JSON.
     `media_types`: what 200 may be as well. `listed`: in the documentation.
 
+    `held`: its answer waits for something to happen, so how long it takes says nothing.
+
     `problems` are the codes of its own; those that every route has are added to them.
     """
 
@@ -47,6 +49,7 @@ class Operation:
     problems: tuple[str, ...] = ()
     examples: Mapping[str, Any] = field(default_factory=dict[str, Any])
     listed: bool = True
+    held: bool = False
 
 
 class Principal(Value, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
 
@@ -65,6 +66,7 @@ class Calls:
         self._random = random
         self._read_seconds = read_timeout.total_seconds()
         self._mutation_seconds = mutation_timeout.total_seconds()
+        self.skew: timedelta | None = None  # how far our clock is ahead of the cloud's, by its last answer
 
     async def read(self, url: str, query: Query = (), *, tries: int = READ_TRIES) -> Fields:
         """The JSON object that a GET answers. Any `CloudError` but `Ambiguous`."""
@@ -129,10 +131,19 @@ class Calls:
             raise Unreachable(str(error)) from None
         except NoAnswer as error:
             raise (Ambiguous if mutation else Unreachable)(str(error)) from None
+        self._tell_time(response)
         if 200 <= response.status < 300:
             return response
         refusal = read_refusal(response, self._now(), partial(self._hide, secrets))
         raise meaning(refusal, mutation=mutation)
+
+    def _tell_time(self, response: Response) -> None:
+        """`Date` tells whole seconds, rounded down: half of one is its usual error."""
+        try:
+            told = parsedate_to_datetime(response.headers["date"])
+            self.skew = self._now() - told - timedelta(seconds=0.5)
+        except (KeyError, ValueError, TypeError):  # none, no date, or one without a zone
+            return
 
     def _hide(self, secrets: Sequence[str], text: str) -> str:
         """The text without our key and without the given secrets, should the cloud repeat them."""

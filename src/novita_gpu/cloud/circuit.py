@@ -21,8 +21,10 @@ CircuitState = Literal["closed", "open", "half-open"]
 CIRCUIT_OPEN = "CIRCUIT_OPEN"
 # Asked while half-open. More would tell nothing more, and five minutes of outage are to cost few calls.
 PROBES = 1
-# At least this many calls within the window, half of them failed. Too few: one hiccup trips it.
+# At least this many calls within the window, so many of them failed. Too few, or a smaller part: one read, which is
+# tried three times, cuts off the others; more: an outage costs more calls.
 FEWEST_CALLS = 5
+FAILED = 0.75
 WINDOW_SECONDS = 30
 # Whoever finds the probe taken comes again after this: an answer is usually there by then.
 BUSY = timedelta(seconds=5)
@@ -94,7 +96,7 @@ class Circuit(CoreEventListener):
             unreachable_exceptions=(TooLate,),
             config=Config(
                 minimum_number_of_calls=FEWEST_CALLS,
-                failure_rate_threshold=0.5,
+                failure_rate_threshold=FAILED,
                 slow_call_duration_threshold=3600.0,
                 wait_duration_in_open=self._pause.first_s,
                 wait_duration_backoff_multiplier=2.0,

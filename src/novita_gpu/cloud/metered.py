@@ -33,8 +33,10 @@ T = TypeVar("T")
 
 OK = "ok"
 UNFINISHED = "unfinished"  # cancelled, or a bug
+# The cloud said nothing, or nothing that can be understood.
+_SILENT = frozenset(kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous))
 # Every other meaning is an answer of the cloud, though perhaps a refusal.
-_UNANSWERED = {UNFINISHED} | {kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous, Throttled)}
+_UNANSWERED = _SILENT | {UNFINISHED, Throttled.__name__}
 
 
 class Meters:
@@ -44,11 +46,18 @@ class Meters:
         self.calls: Counter[tuple[str, str]] = Counter()  # by operation and OK, UNFINISHED or the error's name
         self.seconds: defaultdict[str, float] = defaultdict(float)  # by operation, all its calls together
         self.last_answer_at: datetime | None = None
+        self.last_seconds = 0.0  # of the last call that was answered
+        self.unanswered_at: datetime | None = None
+        self.unanswered = ""
         self.last_error_at: datetime | None = None
         self.last_error: str | None = None
 
     def total(self, meaning: str | None = None) -> int:
         return sum(count for (_, name), count in self.calls.items() if meaning in {None, name})
+
+    def silent(self) -> int:
+        """Calls without an answer."""
+        return sum(count for (_, name), count in self.calls.items() if name in _SILENT)
 
 
 class Metered:
@@ -146,6 +155,8 @@ class Metered:
         except CloudError as error:
             meaning = type(error).__name__
             self.meters.last_error, self.meters.last_error_at = f"{meaning}: {error.message}", self._now()
+            if meaning in _SILENT:
+                self.meters.unanswered, self.meters.unanswered_at = f"{operation}: {error.message}", self._now()
             raise
         finally:
             self._note(operation, meaning, self._monotonic() - began)
@@ -154,4 +165,4 @@ class Metered:
         self.meters.calls[operation, meaning] += 1
         self.meters.seconds[operation] += seconds
         if meaning not in _UNANSWERED:
-            self.meters.last_answer_at = self._now()
+            self.meters.last_answer_at, self.meters.last_seconds = self._now(), seconds

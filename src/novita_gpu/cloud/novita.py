@@ -124,6 +124,11 @@ class Novita:
         """Until the first of the open circuits lets a call through; None while none is open."""
         return self._circuits.retry_after
 
+    @property
+    def skew(self) -> timedelta | None:
+        """How far our clock is ahead of the cloud's, by the `Date` of its last answer."""
+        return self._calls.skew
+
     def permit(self, lane: Lane) -> AbstractAsyncContextManager[None]:
         return self._lanes.permit(lane)
 

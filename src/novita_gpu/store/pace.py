@@ -47,6 +47,6 @@ HOSTED = Pace(
     abandoned=timedelta(seconds=40),
     presence=timedelta(minutes=5),
     safety_net=timedelta(minutes=5),
-    health=timedelta(seconds=30),
+    health=timedelta(seconds=40),
 )
 PACES = {"local": LOCAL, "hosted": HOSTED}

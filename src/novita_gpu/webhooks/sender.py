@@ -64,7 +64,9 @@ class Sender:
         jitter: Callable[[], float],
         *,
         deadline: timedelta = ANSWER_DEADLINE,
+        sent: Callable[[str, float], None] = lambda _outcome, _seconds: None,
     ) -> None:
+        """`sent` is told of each sending: delivered, retried or exhausted, and how long it took."""
         self._deliveries = deliveries
         self._event_of = event_of
         self._receivers = receivers
@@ -72,7 +74,7 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
         self._clock = clock
         self._jitter = jitter
-        self._deadline = deadline
+        self._deadline, self._sent = deadline, sent
         self._in_hand: dict[str, str] = {}  # delivery id → its receiver's host
         self._tasks: set[asyncio.Task[None]] = set()
         self._taking = asyncio.Lock()
@@ -150,7 +152,9 @@ class Sender:
         event, receiver = await asyncio.gather(self._event_of(delivery), self._receivers.of(delivery))
         reply = await self._send(delivery, event, receiver)
         now = self._clock()
-        await self._deliveries.save(next_try(delivery, reply, now, self._jitter()), rest_of(reply, now))
+        after = next_try(delivery, reply, now, self._jitter())
+        await self._deliveries.save(after, rest_of(reply, now))
+        self._sent("retried" if after.state == "pending" else after.state, reply.duration_ms / 1000)
         await self._receivers.heard(receiver, reply)
 
     async def _send(self, delivery: Delivery, event: Event | None, receiver: Receiver) -> Reply:

@@ -16,6 +16,7 @@ from novita_gpu.control.journal import Journal
 from novita_gpu.domain.ids import deployment_id
 from novita_gpu.domain.limits import Limits
 from novita_gpu.egress import Networks
+from novita_gpu.figures import Figures
 from novita_gpu.placement import Placed, new_id, utc_now
 from novita_gpu.policies import idle_policy_of, limits_of
 from novita_gpu.settings import Settings, WrongSettings
@@ -41,6 +42,7 @@ class Ground:
     catalogue: Catalogue
     journal: Journal
     limits: Limits
+    figures: Figures
     mutation_timeout: timedelta
 
     @property
@@ -89,6 +91,7 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         catalogue=catalogue,
         journal=Journal(place.store, place.work, new_id, settings.webhook_url, idle_policy_of(settings)),
         limits=limits,
+        figures=Figures(),
         mutation_timeout=mutation_timeout,
     )
 

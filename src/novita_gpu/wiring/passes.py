@@ -70,6 +70,7 @@ def _register(ground: Ground, made: Passes, drain: Callable[[], Awaitable[dateti
         begun=made.timed_sync.ask,
         idle_check=made.idle_check.run,
         idle_check_every=_check_every(ground),
+        worked=ground.figures.worked,
     )
 
 
@@ -102,6 +103,7 @@ def _reconciler(ground: Ground, stack: AsyncExitStack) -> Reconciler:
         policy=policy_of(ground.settings),
         moving=ground.settings.moving,
         now=utc_now,
+        decided=ground.figures.decided,
     )
 
 
@@ -194,4 +196,5 @@ async def _sender(ground: Ground) -> Sender:
         lambda: guarded_session(ground.networks, ports=ground.ports),
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
+        sent=ground.figures.sent,
     )

@@ -31,6 +31,7 @@ ENDED = frozenset({Status.FAILED, Status.DELETED})
         query=WaitQuery,
         answers={200: InstanceView},
         problems=("INSTANCE_NOT_FOUND", "WAIT_TIMEOUT"),
+        held=True,
     ),
 )
 async def wait(request: Asked) -> ASGIResponse:
