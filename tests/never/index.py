@@ -139,6 +139,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{PLANTED}::test_a_create_sent_by_a_process_that_slept",
         f"{HERE}::test_n25_a_process_that_slept_after_its_intent_sends_nothing",
     ),
+    "T1": ("api/test_caches.py::test_t1_clearing_all_touches_no_record_event_or_delivery",),
     "T2": (
         f"{PLANTED}::test_the_revision_guard_removed",
         "store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",
@@ -185,6 +186,11 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_t10_a_crash_between_send_and_save_sends_it_again_with_the_same_id",
         "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
         "webhooks/test_latency.py::test_t10_a_dead_and_a_slow_receiver_delay_no_other",
+    ),
+    "T11": (
+        "api/test_metrics.py::test_t11_ten_thousand_unknown_paths_and_methods_add_no_series",
+        "api/test_metrics.py::test_t11_ten_thousand_instances_add_no_series",
+        "api/test_metrics.py::test_t11_rates_are_of_the_last_minute_and_not_of_a_life",
     ),
     "T13": (
         f"{LEARN}::test_running_is_counted_from_the_begin_of_the_look",
