@@ -153,7 +153,7 @@ async def test_the_summary_has_the_documented_fields(api: Served) -> None:
     assert {name: set(part) for name, part in data.items()} == {
         "performance": {"requestsPerMinute", "averageResponseTimeMs", "p99ResponseTimeMs", "errorRatePercent"},
         "jobs": {"processingRatePerMinute"},
-        "system": {"memoryUsageMb", "cpuUsagePercent", "uptimeSeconds"},
+        "system": {"memoryUsageMB", "cpuUsagePercent", "uptimeSeconds"},
         "cache": {"hitRatePercent", "totalSize"},
     }
-    assert data["system"]["memoryUsageMb"] > 10
+    assert data["system"]["memoryUsageMB"] > 10

@@ -117,6 +117,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{PLANTED}::test_an_idle_machine_whose_alarm_is_the_only_thing_that_wakes_it",
         f"{IDLE_CHECK}::test_n20_a_check_that_is_late_is_told_of_with_its_lag",
         f"{IDLE_CHECK}::test_n20_a_timer_that_never_ran_is_told_of",
+        "story/test_gauges.py::test_n20_every_query_names_a_figure_and_labels_that_there_are",
         "work/test_work.py::test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_within_a_minute",
     ),
     "N21": (

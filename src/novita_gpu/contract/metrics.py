@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from novita_gpu.contract.fields import Time
 from novita_gpu.contract.views import View
@@ -96,7 +96,7 @@ class JobsSummary(View, frozen=True, kw_only=True):
 
 
 class SystemSummary(View, frozen=True, kw_only=True):
-    memory_usage_mb: Annotated[float, Meta(description="1 MB is 1,000,000 bytes.")]
+    memory_usage_mb: Annotated[float, Meta(description="1 MB is 1,000,000 bytes.")] = field(name="memoryUsageMB")
     cpu_usage_percent: float
     uptime_seconds: float
 

@@ -146,4 +146,5 @@ def _cleared_in(stored: str | None) -> dict[str, datetime]:
 
 def _message(names: tuple[str, ...], entries: int) -> str:
     what = names[0] if len(names) == 1 else "all caches"
-    return f"Forgotten: {entries} entries of {what}. Other processes follow with their next check of health."
+    many = "1 entry" if entries == 1 else f"{entries} entries"
+    return f"Forgotten: {many} of {what}. Other processes follow with their next check of health."
