@@ -10,7 +10,7 @@ import pytest
 from canned import KEY, Canned, HandClock, Reply, empty, novita, ok, order, page, refused
 
 from novita_gpu.cloud.base import CloudError, Lane, Unreachable
-from novita_gpu.cloud.circuit import BUSY, FEWEST_CALLS, PAUSES, PROBES
+from novita_gpu.cloud.circuit import BUSY, FEWEST_CALLS, PAUSES, PROBES, UNASKED_SECONDS
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response
 from novita_gpu.domain.instance import CloudId
@@ -69,6 +69,14 @@ async def test_a_create_that_comes_too_late_does_not_open_it() -> None:
         with pytest.raises(Unreachable):
             await cloud.create(order(), send_by=0)
     assert cloud.circuit == "closed"
+
+
+async def test_many_answers_before_an_outage_do_not_put_it_off() -> None:
+    cloud, transport = novita([empty()] * 500 + [refused(503)])
+    for _ in range(500):
+        await cloud.stop(M)
+    await stops(cloud, 50)
+    assert len(transport.requests) == 500 + FEWEST_CALLS
 
 
 async def test_one_hiccup_does_not_open_it() -> None:
@@ -168,7 +176,7 @@ async def test_stops_have_probes_of_their_own_whatever_creates_and_reads_do() ->
     assert requests(transport, "stop") == stopped + PROBES
 
 
-async def test_pauses_grow_and_an_answer_to_one_kind_ends_those_of_the_others() -> None:
+async def test_pauses_grow_and_a_probe_that_is_answered_closes_all() -> None:
     clock, healed = HandClock(), False
 
     def answer(request: Request) -> Reply:
@@ -191,8 +199,30 @@ async def test_pauses_grow_and_an_answer_to_one_kind_ends_those_of_the_others() 
     clock.turn(PAUSES[Lane.LOOKING].first_s)
     assert cloud.circuits[2].state == "open"
     await cloud.listing()
-    assert [one.state for one in cloud.circuits] == ["closed", "closed", "half-open"]
-    await cloud.stop(M)
+    assert cloud.circuit == "closed"
+
+
+async def test_reads_that_are_answered_all_along_close_no_other_circuit() -> None:
+    clock = HandClock()
+    cloud, transport = novita(failing("create"), clock)
+    for _ in range(FEWEST_CALLS):
+        with pytest.raises(CloudError):
+            await cloud.create(order(), send_by=10_000)
+    for _ in range(20):
+        await cloud.listing()
+        with pytest.raises(CloudError):
+            await cloud.create(order(), send_by=10_000)
+    assert [one.state for one in cloud.circuits] == ["closed", "open", "closed"]
+    assert requests(transport, "create") == FEWEST_CALLS
+
+
+async def test_a_circuit_that_nobody_calls_through_knows_nothing_of_now_and_closes() -> None:
+    clock = HandClock()
+    cloud, _ = novita([refused(503)], clock)
+    await stops(cloud, FEWEST_CALLS)
+    clock.turn(FIRST + UNASKED_SECONDS)
+    assert cloud.circuit == "half-open"
+    clock.turn(1)
     assert cloud.circuit == "closed"
 
 

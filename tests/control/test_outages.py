@@ -9,7 +9,7 @@ import pytest
 
 from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.circuit import KINDS, Condition
-from novita_gpu.control.outages import CALM, FACTS, LEASE, Outages, outage_of
+from novita_gpu.control.outages import CALM, FACTS, LEASE, Outage, Outages, outage_of
 from novita_gpu.domain.events import EventType
 from novita_gpu.store.base import Unavailable
 from tests.prove.replica import store_on
@@ -66,8 +66,11 @@ class One:
 
     async def starts(self) -> None:
         """It reads what is written down, as health does."""
-        stored = await self._hand.store.facts.several(*FACTS.values())
-        self.outages.found(map(outage_of, stored))
+        self.outages.found(await stored(self._hand))
+
+
+async def stored(hand: Hand) -> list[Outage | None]:
+    return [outage_of(one) for one in await hand.store.facts.several(*FACTS.values())]
 
 
 @pytest.fixture
@@ -120,6 +123,8 @@ async def test_the_end_is_told_though_its_teller_was_killed(hand: Hand) -> None:
     killed, other = hand.process("a"), hand.process("b")
     killed.goes_out()
     await hand.looked(killed)
+    told = await stored(hand)
+    assert (killed.outages.elsewhere(told), other.outages.elsewhere(told)) == ([], ["reads"])
     hand.now += LEASE / 2
     await other.starts()
     await hand.looked(other, seconds=2 * CALM.total_seconds())

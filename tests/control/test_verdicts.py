@@ -11,7 +11,6 @@ from novita_gpu.cloud.circuit import Condition
 from novita_gpu.contract import SyncFault
 from novita_gpu.contract.idle import CheckView
 from novita_gpu.control.idle_check import LastCheck
-from novita_gpu.control.outages import Outage
 from novita_gpu.control.signs import Depth, Signs, Worker
 from novita_gpu.control.sync_log import SyncState
 from novita_gpu.control.verdicts import CHECKS, Facts, judged, worst
@@ -55,6 +54,7 @@ def facts(signs: Signs = WELL, **known: Any) -> Facts:
         "fault": signs.store,
         "away": None,
         "circuits": CLOSED,
+        "elsewhere": (),
         "answered_at": ago(19),
         "unanswered_at": None,
         "unanswered": "",
@@ -74,10 +74,6 @@ def cut(lane: Lane, state: Any = "open") -> tuple[Condition, ...]:
         lane=lane, state=state, retry_after=timedelta(seconds=12), out_for=timedelta(seconds=95), fault="time-out"
     )
     return tuple(out if one.lane is lane else one for one in CLOSED)
-
-
-def outage(until: datetime) -> Outage:
-    return Outage(at=ago(90), by="other", until=until, opened_id="evt_1", closed_id="evt_2")
 
 
 def signs(**what: Any) -> Signs:
@@ -106,7 +102,7 @@ POOR = [
     ("novitaApi", facts(signs(held="no money")), "degraded", "creates are held: no money"),
     (
         "novitaApi",
-        facts(signs(outages=(None, outage(ago(-30)), None))),
+        facts(elsewhere=("changes",)),
         "degraded",
         "another process gets no answer to its changes",
     ),
@@ -160,7 +156,6 @@ def test_what_is_not_well_names_its_reason(name: str, it: Facts, verdict: str, w
 
 SPARED = [
     ("novitaApi", facts(unanswered_at=ago(30), unanswered="get: time-out", answered_at=ago(29))),
-    ("novitaApi", facts(signs(outages=(outage(ago(1)), None, None)))),
     ("queue", facts(signs(queue=Depth(size=1, oldest_at=ago(29), due_at=ago(-600))))),
     ("workers", facts(signs(worker=None), began=ago(20))),
     ("sync", facts(signs(sync=None), began=ago(20))),

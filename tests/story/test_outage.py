@@ -8,8 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from novita_gpu.contract import WishBody
+from novita_gpu.control.caches import Caches
+from novita_gpu.control.health import Health
+from novita_gpu.control.rates import Rates
+from novita_gpu.control.signs import Reading
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.instance import Record, Status, status
+from novita_gpu.figures import Figures
+from tests.control.test_idle_check import Shared, Working
 from tests.valkey import new_prefix
 from tests.world import CALLER, World, order
 
@@ -17,8 +23,27 @@ OLD, NEW = [f"old-{number}" for number in range(20)], [f"new-{number}" for numbe
 OUT_MINUTES = 5
 # `make test` has the likeliest of them.
 KINDS = os.environ.get("OUTAGES", "503").split()
+NOTICED_S = 5
 # Of the calls of a normal minute.
 STORM = 0.05
+
+
+def health_of(world: World) -> Health:
+    """Of its process. Nobody but the test works for it."""
+    process, now = world.process, world.now
+    return Health(
+        reading=Reading(process.store, Working(), "here", now),
+        view=process.store.view,
+        upstream=process.cloud,
+        calls=process.metered.meters,
+        place=Shared(),
+        idle_check=process.idle_check,
+        outages=process.outages,
+        rates=Rates(Figures()),
+        caches=Caches(process.store.facts, now),
+        version="1",
+        now=now,
+    )
 
 
 class Scene:
@@ -27,6 +52,23 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.failed: set[str] = set()
+        self.health = health_of(world)
+        self.seen: list[tuple[float, bool]] = []  # whether health said that the cloud is well, by time
+
+    async def look(self, _: str = "") -> None:
+        """What health says, once a second."""
+        at = self.world.simulator.clock.now()
+        if not self.seen or at >= self.seen[-1][0] + 1:
+            self.seen.append((at, self.health.view(False).services.novita_api == "up"))
+
+    def changes(self) -> list[tuple[float, bool]]:
+        """When what it says changed."""
+        pairs = zip([(0.0, True), *self.seen], self.seen, strict=False)
+        return [now for before, now in pairs if before[1] != now[1]]
+
+    def answers(self) -> list[float]:
+        """When calls were answered, and those that were not, negative."""
+        return [-call["at"] if call["fault"] else call["at"] for call in self.world.received("")]
 
     def records(self) -> list[Record]:
         return self.world.process.store.view.all()
@@ -44,6 +86,7 @@ class Scene:
                 if record.name in NEW and status(record) in {Status.READY, Status.RUNNING}:
                     await self.world.process.commands.touch(record.id, None)
             await self.world.passes(minutes=0.25)
+            await self.health.check()
             self.failed |= {record.name for record in self.records() if status(record) is Status.FAILED}
 
 
@@ -87,6 +130,7 @@ async def test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody(
         begins_out = world.now()
 
         async def goes_out(name: str) -> None:
+            await scene.look()
             if name == "create" and world.blade.names.count("create") == len(OLD) + len(NEW) // 2:
                 world.simulator.control.post("faults", kind=kind, op="*", times=0)
 
@@ -109,6 +153,11 @@ async def test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody(
         assert (world.audit()["everCreated"], world.audit()["duplicates"]) == (len(OLD) + len(NEW), {})
         figure(f"outage by {kind}: {normal} calls in a normal minute, {calls} in those of the outage")
         assert max(calls) < normal * STORM, (calls, normal)
+        (unwell_at, _), (well_at, _) = scene.changes()
+        first_silent = -max(at for at in scene.answers() if at < 0)
+        first_answer = min(at for at in scene.answers() if at >= back_at.timestamp())
+        assert 0 <= unwell_at - first_silent <= NOTICED_S
+        assert 0 <= well_at - first_answer <= NOTICED_S
         told = of_circuits(await world.outside.events.read(limit=5000))
         assert [event.type for event in told] == [EventType.CIRCUIT_OPENED] * 3 + [EventType.CIRCUIT_CLOSED] * 3
         assert all(begins_out <= event.at <= out_at + timedelta(minutes=1) for event in told[:3])

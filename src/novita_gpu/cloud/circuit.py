@@ -21,11 +21,12 @@ CircuitState = Literal["closed", "open", "half-open"]
 CIRCUIT_OPEN = "CIRCUIT_OPEN"
 # Asked while half-open. More would tell nothing more, and five minutes of outage are to cost few calls.
 PROBES = 1
-# At least this many calls within the window, so many of them failed. Too few, or a smaller part: one read, which is
-# tried three times, cuts off the others; more: an outage costs more calls.
-FEWEST_CALLS = 5
+# It opens when so many of the last calls failed: five of six, or five if there were no more. Fewer, and one read, which
+# is tried three times, cuts off the others; more, and an outage costs more calls.
+LAST_CALLS, FEWEST_CALLS = 6, 5
 FAILED = 0.75
-WINDOW_SECONDS = 30
+# A circuit that nobody wants to call through for so long after its pause knows nothing of now, and closes.
+UNASKED_SECONDS = 300
 # Whoever finds the probe taken comes again after this: an answer is usually there by then.
 BUSY = timedelta(seconds=5)
 
@@ -61,16 +62,8 @@ class Condition(Value, frozen=True, kw_only=True):
 
 
 class _Clock:
-    """Monotonic, and can be put forward."""
-
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._real, self._ahead = monotonic, 0.0
-
-    def monotonic(self) -> float:
-        return self._real() + self._ahead
-
-    def forward(self, seconds: float) -> None:
-        self._ahead += seconds
+        self.monotonic = monotonic
 
 
 class _NoAnswerOr5xx:
@@ -81,16 +74,16 @@ class _NoAnswerOr5xx:
 
 
 class Circuit(CoreEventListener):
-    """interlock's breaker for one lane. `on_closed` is called when it closes again."""
+    """interlock's breaker for one lane. `on_answer` is called when its probe was answered."""
 
-    def __init__(self, lane: Lane, monotonic: Callable[[], float], on_closed: Callable[[], None]) -> None:
-        self.lane, self._monotonic, self._on_closed = lane, monotonic, on_closed
-        self._pause, self._clock = PAUSES[lane], _Clock(monotonic)
+    def __init__(self, lane: Lane, monotonic: Callable[[], float], on_answer: Callable[[], None]) -> None:
+        self.lane, self._monotonic, self._on_answer = lane, monotonic, on_answer
+        self._pause = PAUSES[lane]
         self._rounds, self._until, self._out_since, self._fault = 0, 0.0, 0.0, ""
         self._probing = 0
         self._breaker = CircuitBreaker(
             name=lane.value,
-            clock=self._clock,
+            clock=_Clock(monotonic),
             classifier=_NoAnswerOr5xx(),
             listener=self,
             unreachable_exceptions=(TooLate,),
@@ -103,19 +96,25 @@ class Circuit(CoreEventListener):
                 wait_duration_in_open_max=self._pause.longest_s,
                 permitted_calls_in_half_open=PROBES,
                 max_concurrent_probes=PROBES,
-                window_type=WindowType.TIME_BASED,
-                window_size=WINDOW_SECONDS,
+                window_type=WindowType.COUNT_BASED,
+                window_size=LAST_CALLS,
             ),
         )
 
     @property
     def is_closed(self) -> bool:
-        return self._breaker.state is State.CLOSED
+        return self._state is State.CLOSED
+
+    @property
+    def _state(self) -> State:
+        if self._breaker.state is not State.CLOSED and self._monotonic() - self._until > UNASKED_SECONDS:
+            self._breaker.reset()
+        return self._breaker.state
 
     @property
     def retry_after(self) -> timedelta | None:
         """Until the next call is let through; None when one is let through now."""
-        if self._breaker.state is not State.OPEN:
+        if self._state is not State.OPEN:
             return None
         seconds = self._until - self._monotonic()
         return timedelta(seconds=seconds) if seconds > 0 else None
@@ -153,6 +152,7 @@ class Circuit(CoreEventListener):
 
     async def guard(self, send: Callable[[], Awaitable[Response]]) -> Response:
         """The response of `send`, or `Unreachable` without having called it."""
+        is_probe = not self.is_closed
         try:
             response = await self._breaker.call_async(send)
         except CircuitOpenError:
@@ -164,18 +164,17 @@ class Circuit(CoreEventListener):
             raise
         if response.status >= 500:
             self._fault = f"the cloud answered {response.status}"
+        elif is_probe:
+            self._on_answer()
         return response
 
-    def hasten(self) -> None:
-        """The cloud has answered elsewhere: the next call is let through now."""
-        if self._breaker.state is State.OPEN:
-            self._clock.forward(self._pause.longest_s)
-            self._until = self._monotonic()
+    def close(self) -> None:
+        """What it was opened for is over. If it is not, a few calls open it again."""
+        if self._breaker.state is not State.CLOSED:
+            self._breaker.reset()
 
     def on_state_change(self, *, name: str, old: State, new: State) -> None:  # noqa: ARG002 (interlock's signature)
         now = self._monotonic()
-        if new is State.CLOSED:
-            self._on_closed()
         if new is not State.OPEN:
             return
         if old is State.CLOSED:
@@ -186,10 +185,10 @@ class Circuit(CoreEventListener):
 
 
 class Circuits:
-    """The circuit of each lane. One that closes ends the pauses of the others."""
+    """The circuit of each lane. A probe that is answered closes all: the cloud is there again."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._of = {lane: Circuit(lane, monotonic, self._hasten) for lane in PAUSES}
+        self._of = {lane: Circuit(lane, monotonic, self._close_all) for lane in PAUSES}
 
     def of(self, lane: Lane) -> Circuit:
         return self._of[lane]
@@ -210,9 +209,9 @@ class Circuits:
         """Until the first of those that are open lets a call through; None while none is open."""
         return min((one.retry_after for one in self.conditions if one.retry_after is not None), default=None)
 
-    def _hasten(self) -> None:
+    def _close_all(self) -> None:
         for circuit in self._of.values():
-            circuit.hasten()
+            circuit.close()
 
 
 def _cut(retry_after: timedelta) -> Unreachable:

@@ -120,6 +120,7 @@ class Health:
             fault=self._fault,
             away=self._away,
             circuits=self._upstream.circuits,
+            elsewhere=self._outages.elsewhere(self._signs.outages),
             answered_at=calls.last_answer_at,
             unanswered_at=calls.unanswered_at,
             unanswered=calls.unanswered,

@@ -85,6 +85,11 @@ class Outages:
             if outage and outage.until < self._now() and lane not in self._ours:
                 self._ours[lane] = outage
 
+    def elsewhere(self, stored: Iterable[Outage | None]) -> list[str]:
+        """The kinds of calls of which another process says that they have no answers."""
+        now, known = self._now(), zip(KINDS.values(), stored, strict=False)
+        return [kind for kind, one in known if one and one.by != self._owner and one.until > now]
+
     async def _out(self, condition: Condition) -> None:
         lane, now = condition.lane, self._now()
         ours = self._ours.get(lane)

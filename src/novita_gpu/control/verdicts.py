@@ -43,6 +43,7 @@ class Facts:
     fault: str | None  # why the store is down
     away: Away | None
     circuits: Sequence[Condition]
+    elsewhere: Sequence[str]  # kinds of calls that have no answers in another process
     answered_at: datetime | None
     unanswered_at: datetime | None
     unanswered: str
@@ -76,9 +77,8 @@ def _cloud_is_poor(it: Facts) -> str | None:
     since = it.unanswered_at
     if since and it.now - since < UNANSWERED_FOR and (it.answered_at is None or it.answered_at < since):
         return f"the last call had no answer: {it.unanswered}"
-    theirs = [kind for kind, one in zip(KINDS.values(), it.signs.outages, strict=False) if one and one.until > it.now]
-    if theirs:
-        return f"another process gets no answer to its {', '.join(theirs)}"
+    if it.elsewhere:
+        return f"another process gets no answer to its {', '.join(it.elsewhere)}"
     if it.fault:
         return None
     return "no listing yet" if it.signs.mark is None else it.signs.mark.fault or None
