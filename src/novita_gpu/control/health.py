@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
+import structlog
 from msgspec.structs import replace
 
 from novita_gpu.cloud.circuit import KINDS, Condition
@@ -32,6 +33,8 @@ from novita_gpu.domain.instance import bills_in_vain
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.pace import LOCAL
 from novita_gpu.store.view import View
+
+log = structlog.get_logger()
 
 DEADLINE = timedelta(seconds=3)
 # A worker speaks at each check of its process: so many in a row may be lost.
@@ -77,6 +80,10 @@ class Health:
                 await self._caches.follow(signs.cleared)
         except (StoreError, TimeoutError) as fault:
             self._signs = Signs(at=self._now(), store=str(fault) or "no answer")
+            return
+        except Exception:  # an edge: health that ends with its first bug tells nothing ever after
+            log.exception("health.not_read")
+            self._signs = Signs(at=self._now(), store="what it holds cannot be read; the log says why")
             return
         self._signs = replace(signs, store_ms=round((time.perf_counter() - begun) * 1000, 1))
         self._outages.found(signs.outages)

@@ -68,6 +68,10 @@ class Outages:
                 await self.check()
             except StoreError as fault:
                 log.warning("outage.not_told", reason=str(fault))
+            except (
+                Exception
+            ):  # an edge: an outage that is told of never is a bug of ours, and no reason to stop looking
+                log.exception("outage.not_told")
             await asyncio.sleep(EVERY_S)
 
     async def check(self) -> None:
