@@ -242,6 +242,17 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_offers.py::test_a_hundred_creates_at_once_fetch_the_catalogue_once",
         f"{TIMED}::test_l2_starts_in_a_row_list_no_faster_than_the_shortest_interval",
     ),
+    "L3": (
+        "cloud/test_reads.py::test_tries_are_few",
+        "cloud/test_reads.py::test_retry_after_is_heeded_within_the_deadline",
+        "cloud/test_reads.py::test_slow_tries_share_one_deadline",
+        "story/test_outage.py::test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody",
+    ),
+    "L4": (
+        "server/test_idle_cost.py::test_an_idle_replica_asks_no_more_than_its_profile_says",
+        "control/test_signs.py::test_a_check_costs_few_commands",
+        "control/test_outages.py::test_while_all_is_well_the_store_is_asked_nothing",
+    ),
     "L6": (
         "chaos/test_crowd.py::test_l6_before_a_full_cloud_it_serves_at_once_and_compares_all_with_one_listing",
         "domain/test_turns.py::test_l6_thousands_are_spread_over_half_a_minute",
