@@ -86,9 +86,23 @@ async def test_what_one_process_clears_others_clear_with_their_next_check(api: S
     fetched = count(api, "clusters")
     await other.clusters.fresh()
     assert count(api, "clusters") == fetched  # it remembers still
-    await caches.follow(await api.store.facts.fact(FACT))
+    caches.follow(await api.store.facts.fact(FACT))
     await other.clusters.fresh()
     assert count(api, "clusters") == fetched + 1
-    await caches.follow(await api.store.facts.fact(FACT))
+    caches.follow(await api.store.facts.fact(FACT))
     await other.clusters.fresh()
     assert count(api, "clusters") == fetched + 1  # cleared once
+
+
+async def test_what_was_read_after_it_was_cleared_serves_all(api: Served) -> None:
+    other = Catalogue(api.desk.parts.cloud, api.store, now)
+    caches = Caches(api.store.facts, now)
+    for name, cache in other.caches().items():
+        caches.add(name, cache)
+    await other.clusters.fresh()
+    await api.post("/api/cache/clear", {"cacheName": "regions"})
+    await api.get("/api/regions")
+    fetched = count(api, "clusters")
+    caches.follow(await api.store.facts.fact(FACT))
+    await other.clusters.fresh()
+    assert count(api, "clusters") == fetched

@@ -55,8 +55,10 @@ class Prepared:
     def fault(self) -> str:
         return ""
 
-    async def clear(self, at: datetime) -> None:  # noqa: ARG002 (they are made of what is in memory)
+    def forget(self, until: datetime) -> None:  # noqa: ARG002 (they are made of what is in memory)
         self._bodies.clear()
+
+    async def forget_kept(self) -> None: ...
 
     def body(self, record: Record, heard: Heard, *, secrets: bool, now: datetime) -> bytes:
         """The public JSON of one instance."""

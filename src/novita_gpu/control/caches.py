@@ -45,8 +45,12 @@ class Cache(Protocol):
         """Why its newest entry is old; empty when it is not."""
         ...
 
-    async def clear(self, at: datetime) -> None:
-        """Forgets what was read until `at`, here and where other processes would find it."""
+    def forget(self, until: datetime) -> None:
+        """What was read until then is not used any more."""
+        ...
+
+    async def forget_kept(self) -> None:
+        """What is kept of it in the store is removed."""
         ...
 
 
@@ -82,26 +86,27 @@ class Caches:
         )
 
     async def clear(self, name: str | None) -> CacheCleared:
-        """One, or all. Raises `Missing`, and the store's errors with this process's forgotten."""
+        """One, or all. Raises `Missing`, and the store's errors when this process has forgotten them."""
         if name is not None and name not in self._named:
             raise Missing("CACHE_NOT_FOUND", f"There is no cache {name}. There are {', '.join(self._named)}.")
         names, now = (name,) if name else tuple(self._named), self._now()
         entries = sum(self._named[one].stats().size for one in names)
         for one in names:
-            await self._forget(one, now)
+            self._forget(one, now)
+            await self._named[one].forget_kept()
         before = _cleared_in(await self._facts.fact(FACT))
         await self._facts.put(FACT, msgspec.json.encode({**before, **dict.fromkeys(names, now)}).decode())
         return CacheCleared(timestamp=time_text(now), cleared=names, entries=entries, message=_message(names, entries))
 
-    async def follow(self, stored: str | None) -> None:
+    def follow(self, stored: str | None) -> None:
         """Takes in `FACT`: what others have cleared since is cleared here."""
         for name, at in _cleared_in(stored).items():
             if name in self._named and at > self._cleared.get(name, datetime.min.replace(tzinfo=at.tzinfo)):
-                await self._forget(name, at)
+                self._forget(name, at)
 
-    async def _forget(self, name: str, at: datetime) -> None:
+    def _forget(self, name: str, at: datetime) -> None:
         self._cleared[name] = at
-        await self._named[name].clear(at)
+        self._named[name].forget(at)
 
     def _age(self, one: CacheStats) -> CacheAgeView:
         age = self._now() - one.oldest_at if one.oldest_at else None

@@ -53,8 +53,10 @@ class Listings:
     def fault(self) -> str:
         return self._cached.fault()
 
-    async def clear(self, at: datetime) -> None:
-        await self._cached.clear(at)
+    def forget(self, until: datetime) -> None:
+        self._cached.forget(until)
+
+    async def forget_kept(self) -> None: ...
 
     async def latest(self) -> tuple[Listing | None, str]:
         """A listing and what is wrong with it; None with the reason when the cloud is out of reach."""

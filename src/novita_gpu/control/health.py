@@ -77,7 +77,6 @@ class Health:
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 signs = await self._reading.read()
-                await self._caches.follow(signs.cleared)
         except (StoreError, TimeoutError) as fault:
             self._signs = Signs(at=self._now(), store=str(fault) or "no answer")
             return
@@ -87,6 +86,7 @@ class Health:
             return
         self._signs = replace(signs, store_ms=round((time.perf_counter() - begun) * 1000, 1))
         self._outages.found(signs.outages)
+        self._caches.follow(signs.cleared)
 
     def unready(self) -> str:
         """Why no request should come here now; empty when they should. Reads go on while the store is out."""

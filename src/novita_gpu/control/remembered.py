@@ -115,10 +115,12 @@ class Remembered(Generic[T]):
                 raise
             return Known(value=old.value, at=old.at, fault=error.message)
 
-    def forget(self) -> None:
-        """What was read until now is known to be wrong: the next who asks gets it from the cloud."""
-        self._known, self._forgotten_at = None, self._now()
+    def forget(self, until: datetime | None = None) -> None:
+        """What was read until then, or now, is known to be wrong: the next who asks gets it from the cloud."""
+        self._forgotten_at = until or self._now()
         self._forgets += 1
+        if self._known and self._known.at <= self._forgotten_at:
+            self._known = None
 
     @property
     def held(self) -> Known[T] | None:
@@ -131,9 +133,8 @@ class Remembered(Generic[T]):
         at, why = self._failed or (self._now(), "")
         return why if self._known and self._now() < at + self._ttl else ""
 
-    async def clear(self) -> None:
-        """Forgotten here and where it is kept."""
-        self.forget()
+    async def forget_kept(self) -> None:
+        """So that no process that begins later finds it."""
         if self._keep:
             await self._keep.forget()
 
@@ -206,11 +207,15 @@ class Cached:
     def fault(self) -> str:
         return next((one.fault for one in self._those() if one.fault), "")
 
-    async def clear(self, at: datetime) -> None:
+    def forget(self, until: datetime) -> None:
         """What others have kept before is not used either."""
-        self._uses.forgotten_until = at
+        self._uses.forgotten_until = until
+        for one in self._those():
+            one.forget(until)
+
+    async def forget_kept(self) -> None:
         for one in list(self._those()):
-            await one.clear()
+            await one.forget_kept()
 
 
 def _heard(task: "asyncio.Task[Known[T]]") -> None:
