@@ -91,7 +91,7 @@ async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
         await it.create(OLD)
         await it.until(Counter(ready=len(OLD)), MINUTE_S)
         normal = (await it.calls() - before) / (time.monotonic() - began) * MINUTE_S
-        assert await it.is_well()
+        await it.says(well=True, within_s=MINUTE_S)
 
         creating = asyncio.create_task(it.create(NEW))
         await asyncio.sleep(1)
@@ -117,7 +117,11 @@ async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
                 await asyncio.sleep(0.1)
         told_s = await it.says(well=True, within_s=2 * NOTICED_S)
         await it.until(Counter(ready=len(NEW), stopped=len(OLD)), BACK_WITHIN_S)
-        events = [event.type async for event in it.client.events()]
+        async with asyncio.timeout(BACK_WITHIN_S):
+            events = [event.type async for event in it.client.events()]
+            while events.count("cloud.circuit_opened") != events.count("cloud.circuit_closed"):
+                await asyncio.sleep(LOOK_EVERY_S)
+                events = [event.type async for event in it.client.events()]
         books = await it.cloud.audit()
 
     each = [after - before for before, after in pairwise(out)]
@@ -130,4 +134,4 @@ async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
     assert max(each) < normal * STORM
     assert max(noticed_s, told_s) <= NOTICED_S
     assert (books["everCreated"], books["duplicates"]) == (len(OLD) + len(NEW), {})
-    assert events.count("cloud.circuit_opened") == events.count("cloud.circuit_closed") > 0
+    assert 0 < events.count("cloud.circuit_opened") <= 3

@@ -97,7 +97,7 @@ POOR = [
         "novitaApi",
         facts(unanswered_at=ago(2), unanswered="listing: no answer: time-out"),
         "degraded",
-        "the last call had no answer",
+        "the last call told nothing",
     ),
     ("novitaApi", facts(signs(held="no money")), "degraded", "creates are held: no money"),
     (

@@ -23,6 +23,7 @@ from novita_gpu.cloud.base import (
     RegistryAuth,
     Template,
     Throttled,
+    Unauthorized,
     Unreachable,
     Unreadable,
 )
@@ -33,8 +34,8 @@ T = TypeVar("T")
 
 OK = "ok"
 UNFINISHED = "unfinished"  # cancelled, or a bug
-# The cloud said nothing, or nothing that can be understood.
-_SILENT = frozenset(kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous))
+# The cloud told nothing of what was asked: no answer, none that can be understood, or not to this key.
+_SILENT = frozenset(kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous, Unauthorized))
 # Every other meaning is an answer of the cloud, though perhaps a refusal.
 _UNANSWERED = _SILENT | {UNFINISHED, Throttled.__name__}
 
@@ -56,7 +57,7 @@ class Meters:
         return sum(count for (_, name), count in self.calls.items() if meaning in {None, name})
 
     def silent(self) -> int:
-        """Calls without an answer."""
+        """Calls that told nothing."""
         return sum(count for (_, name), count in self.calls.items() if name in _SILENT)
 
 

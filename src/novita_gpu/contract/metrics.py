@@ -69,7 +69,9 @@ class CacheMetricsView(View, frozen=True, kw_only=True):
 
 class NovitaView(View, frozen=True, kw_only=True):
     calls: int
-    errors: Annotated[int, Meta(description="Calls without an answer. A refusal is an answer.")]
+    errors: Annotated[
+        int, Meta(description="Calls without an answer, or refused for the key. Any other refusal is an answer.")
+    ]
     circuit: Circuit
     by_operation: dict[str, dict[str, int]]
 

@@ -76,7 +76,7 @@ def _cloud_is_poor(it: Facts) -> str | None:
         return f"creates are held: {it.signs.held}"
     since = it.unanswered_at
     if since and it.now - since < UNANSWERED_FOR and (it.answered_at is None or it.answered_at < since):
-        return f"the last call had no answer: {it.unanswered}"
+        return f"the last call told nothing: {it.unanswered}"
     if it.elsewhere:
         return f"another process gets no answer to its {', '.join(it.elsewhere)}"
     if it.fault:
