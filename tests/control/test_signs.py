@@ -4,13 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from novita_gpu.control.signs import Reading, Worker
+from novita_gpu.store.pace import LOCAL
 from tests.control.test_idle_check import Working
 from tests.prove.replica import store_on
 from tests.world import Blade, CutWire
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-# One more where a worker says that it is there. The queue's own two are not the store's.
-COMMANDS = ["MGET", "HMGET", "ZRANGE"]
+# Each time; and before it, in one of three, what waits. The queue's own two are not the store's.
+COMMANDS, WAITING = ["MGET", "HMGET"], ["ZRANGE"]
 
 pytest_plugins = ("tests.valkey",)
 
@@ -29,13 +30,19 @@ async def test_a_process_without_a_worker_knows_whether_another_has_one(valkey_u
 
 
 async def test_a_check_costs_few_commands(valkey_url: str, prefix: str) -> None:
-    blade = Blade()
-    store = store_on(CutWire(valkey_url, blade), prefix, lambda: NOON, lambda kind: f"{kind}_1", asyncio.sleep)
+    blade, now = Blade(), NOON
+
+    def clock() -> datetime:
+        return now
+
+    store = store_on(CutWire(valkey_url, blade), prefix, clock, lambda kind: f"{kind}_1", asyncio.sleep)
     idle, busy = Working(), Working()
     idle.answers = False
     async with store:
-        await Reading(store, idle, "api", lambda: NOON).read()
-        assert blade.names == COMMANDS
-        blade.names.clear()
-        await Reading(store, busy, "worker", lambda: NOON).read()
-        assert blade.names == ["SET", *COMMANDS]
+        for queue, first in ((idle, WAITING), (busy, ["SET", *WAITING])):
+            reading = Reading(store, queue, "process", clock)
+            for expected in (first + COMMANDS, COMMANDS, COMMANDS, first + COMMANDS):
+                blade.names.clear()
+                await reading.read()
+                assert blade.names == expected
+                now += LOCAL.health

@@ -11,7 +11,7 @@ from novita_gpu.cloud.circuit import Condition
 from novita_gpu.contract import SyncFault
 from novita_gpu.contract.idle import CheckView
 from novita_gpu.control.idle_check import LastCheck
-from novita_gpu.control.signs import Depth, Signs, Worker
+from novita_gpu.control.signs import Depth, Signs, Waiting, Worker
 from novita_gpu.control.sync_log import SyncState
 from novita_gpu.control.verdicts import CHECKS, Facts, judged, worst
 from novita_gpu.domain.look import SweepMark
@@ -36,6 +36,7 @@ WELL = Signs(
     sync=SyncState(tried_at=ago(60), next_at=ago(-900)),
     worker=Worker(at=ago(5), by="process-1"),
     outages=(None, None, None),
+    waiting=Waiting(at=NOW),
 )
 
 
@@ -80,6 +81,10 @@ def signs(**what: Any) -> Signs:
     return replace(WELL, **what)
 
 
+def waits(queue: Depth = Depth(), delivery_due: datetime | None = None) -> Signs:  # noqa: B008 (it is frozen)
+    return signs(waiting=Waiting(at=NOW, queue=queue, delivery_due=delivery_due))
+
+
 def test_all_is_well() -> None:
     assert {name: one.status for name, one in judged(facts()).items()} == dict.fromkeys(CHECKS, "up")
     assert [one.why for one in judged(facts()).values()] == [None] * len(CHECKS)
@@ -112,11 +117,11 @@ POOR = [
     ("store", facts(view_lag=timedelta(seconds=45)), "degraded", "what is in memory is 45 s behind the store"),
     (
         "queue",
-        facts(signs(queue=Depth(size=3, oldest_at=ago(31)))),
+        facts(waits(Depth(size=3, oldest_at=ago(31)))),
         "degraded",
         "work is in hand or waits for a hand for 31 s",
     ),
-    ("queue", facts(signs(queue=Depth(due_at=ago(40)))), "degraded", "work is due for 40 s"),
+    ("queue", facts(waits(Depth(due_at=ago(40)))), "degraded", "work is due for 40 s"),
     (
         "workers",
         facts(signs(worker=Worker(at=ago(31), by="p"))),
@@ -134,7 +139,7 @@ POOR = [
         "degraded",
         "2 bill on though they are asked to stop again and again: a, b",
     ),
-    ("webhooks", facts(signs(delivery_due=ago(301))), "degraded", "deliveries wait for 301 s"),
+    ("webhooks", facts(waits(delivery_due=ago(301))), "degraded", "deliveries wait for 301 s"),
     ("clock", facts(skew=timedelta(seconds=-11)), "degraded", "the clock of this machine is 11 s behind the cloud's"),
     ("clock", facts(skew=timedelta(seconds=90)), "degraded", "90 s ahead of the cloud's"),
     (
@@ -156,11 +161,11 @@ def test_what_is_not_well_names_its_reason(name: str, it: Facts, verdict: str, w
 
 SPARED = [
     ("novitaApi", facts(unanswered_at=ago(30), unanswered="get: time-out", answered_at=ago(29))),
-    ("queue", facts(signs(queue=Depth(size=1, oldest_at=ago(29), due_at=ago(-600))))),
+    ("queue", facts(waits(Depth(size=1, oldest_at=ago(29), due_at=ago(-600))))),
     ("workers", facts(signs(worker=None), began=ago(20))),
     ("sync", facts(signs(sync=None), began=ago(20))),
     ("autoStop", facts(signs(last_check=None), began=ago(20))),
-    ("webhooks", facts(signs(delivery_due=ago(-60)))),
+    ("webhooks", facts(waits(delivery_due=ago(-60)))),
     ("clock", facts(skew=None)),
 ]
 

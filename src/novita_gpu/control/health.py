@@ -26,7 +26,7 @@ from novita_gpu.control.caches import Caches
 from novita_gpu.control.idle_check import IdleCheck, late_by
 from novita_gpu.control.outages import Outages
 from novita_gpu.control.rates import Rates
-from novita_gpu.control.signs import Away, Calls, Place, Reading, Signs, Upstream
+from novita_gpu.control.signs import SELDOM, Away, Calls, Place, Reading, Signs, Upstream, Waiting
 from novita_gpu.control.sync_log import Synced
 from novita_gpu.control.verdicts import LATE, Facts, Finding, judged, worst
 from novita_gpu.domain.instance import bills_in_vain
@@ -37,8 +37,8 @@ from novita_gpu.store.view import View
 log = structlog.get_logger()
 
 DEADLINE = timedelta(seconds=3)
-# A worker speaks at each check of its process: so many in a row may be lost.
-WORKER_CHECKS = 3
+# So many words of a worker in a row may be lost.
+WORDS = 3
 
 
 class Health:
@@ -64,7 +64,7 @@ class Health:
         self._place, self._idle_check, self._outages = place, idle_check, outages
         self._rates, self._caches = rates, caches
         self._version, self._now, self._began, self._every = version, now, now(), every
-        self._signs = Signs(at=self._began, store="not checked yet")
+        self._signs = self._unread("not checked yet")
 
     async def watch(self) -> None:
         """Checks for ever."""
@@ -78,15 +78,19 @@ class Health:
             async with asyncio.timeout(DEADLINE.total_seconds()):
                 signs = await self._reading.read()
         except (StoreError, TimeoutError) as fault:
-            self._signs = Signs(at=self._now(), store=str(fault) or "no answer")
+            self._signs = self._unread(str(fault) or "no answer")
             return
         except Exception:  # an edge: health that ends with its first bug tells nothing ever after
             log.exception("health.not_read")
-            self._signs = Signs(at=self._now(), store="what it holds cannot be read; the log says why")
+            self._signs = self._unread("what it holds cannot be read; the log says why")
             return
         self._signs = replace(signs, store_ms=round((time.perf_counter() - begun) * 1000, 1))
         self._outages.found(signs.outages)
         self._caches.follow(signs.cleared)
+
+    def _unread(self, fault: str) -> Signs:
+        now = self._now()
+        return Signs(at=now, store=fault, waiting=Waiting(at=now))
 
     def unready(self) -> str:
         """Why no request should come here now; empty when they should. Reads go on while the store is out."""
@@ -135,7 +139,7 @@ class Health:
             skew=self._upstream.skew,
             auto_stop_on=self._idle_check.on,
             in_vain=[record.name for record in self._records.all() if bills_in_vain(record)],
-            worker_late=WORKER_CHECKS * self._every,
+            worker_late=WORDS * SELDOM * self._every,
             stale=self._caches.stale(),
             view_lag=timedelta(seconds=self._records.lag if self._records.loaded else 0),
         )
@@ -208,14 +212,16 @@ def _circuit_view(one: Condition) -> CircuitView:
 
 
 def _queue_view(signs: Signs) -> QueueHealth:
+    waiting = signs.waiting
+
     def late(since: datetime | None) -> float:
-        return max(0.0, round((signs.at - since).total_seconds(), 1)) if since else 0.0
+        return max(0.0, round((waiting.at - since).total_seconds(), 1)) if since else 0.0
 
     return QueueHealth(
-        size=signs.queue.size,
-        oldest_age_seconds=late(signs.queue.oldest_at),
-        due_age_seconds=late(signs.queue.due_at),
-        delivery_age_seconds=late(signs.delivery_due),
+        size=waiting.queue.size,
+        oldest_age_seconds=late(waiting.queue.oldest_at),
+        due_age_seconds=late(waiting.queue.due_at),
+        delivery_age_seconds=late(waiting.delivery_due),
         worker_at=time_text(signs.worker.at) if signs.worker else None,
         worker=signs.worker.by if signs.worker else None,
     )

@@ -19,8 +19,11 @@ from novita_gpu.control.sync_log import LOCK, SyncState, state_of
 from novita_gpu.domain.look import SweepMark
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
+from novita_gpu.store.pace import LOCAL
 
 WORKER = "worker"
+# More often, and an idle replica asks more of its store than it may.
+SELDOM = 3
 NAMES = (HELD_FACT, SYNC, CHECK, ORPHANS, WORKER, CLEARED, *OUTAGES.values())
 
 
@@ -32,6 +35,14 @@ class Depth(Value, frozen=True, kw_only=True):
     size: int = 0  # due, or in hand
     oldest_at: datetime | None = None
     due_at: datetime | None = None
+
+
+class Waiting(Value, frozen=True, kw_only=True):
+    """What waited at `at`: work, and the first delivery that any receiver waits for."""
+
+    at: datetime
+    queue: Depth = Depth()
+    delivery_due: datetime | None = None
 
 
 class Worker(Value, frozen=True, kw_only=True):
@@ -56,8 +67,7 @@ class Signs(Value, frozen=True, kw_only=True):
     worker: Worker | None = None
     outages: tuple[Outage | None, ...] = ()
     cleared: str | None = None  # which caches were cleared, and when
-    queue: Depth = Depth()
-    delivery_due: datetime | None = None  # the first that any receiver waits for
+    waiting: Waiting
 
 
 class Upstream(Protocol):
@@ -131,17 +141,28 @@ class Place(Protocol):
 
 
 class Reading:
-    """Reads the signs, in few commands: a server may be paid for by the command. `owner` names this process."""
+    """Reads the signs, in few commands: a server may be paid for by the command. `owner` names this process.
 
-    def __init__(self, store: Store, queue: Queue, owner: str, now: Callable[[], datetime]) -> None:
+    It is asked to read `every` so often, and looks at what waits in one of `SELDOM` times.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        owner: str,
+        now: Callable[[], datetime],
+        every: timedelta = LOCAL.health,
+    ) -> None:
         self._store, self._queue, self._owner, self._now = store, queue, owner, now
+        self._seldom = every * (SELDOM - 0.5)  # a check that comes a little early is in time
+        self._waiting: Waiting | None = None
 
     async def read(self) -> Signs:
-        """Raises the store's errors. Where a worker runs it is said so first, so that it is found by whoever asks."""
-        facts = self._store.facts
-        if self._queue.answers:
-            await facts.put(WORKER, msgspec.json.encode(Worker(at=self._now(), by=self._owner)).decode())
-        found, holder = await facts.glance(NAMES, LOCK)
+        """Raises the store's errors."""
+        if self._waiting is None or self._now() - self._waiting.at >= self._seldom:
+            self._waiting = await self._look_at_what_waits()
+        found, holder = await self._store.facts.glance(NAMES, LOCK)
         known: Mapping[str, str | None] = dict(zip(NAMES, found, strict=True))
         return Signs(
             at=self._now(),
@@ -154,6 +175,13 @@ class Reading:
             worker=msgspec.json.decode(stored, type=Worker) if (stored := known[WORKER]) else None,
             outages=tuple(outage_of(known[name]) for name in OUTAGES.values()),
             cleared=known[CLEARED],
-            queue=await self._queue.depth(),
-            delivery_due=await self._store.deliveries.next_due_at(),
+            waiting=self._waiting,
         )
+
+    async def _look_at_what_waits(self) -> Waiting:
+        """Where a worker runs it is said so, so that it is found by whoever asks."""
+        if self._queue.answers:
+            word = Worker(at=self._now(), by=self._owner)
+            await self._store.facts.put(WORKER, msgspec.json.encode(word).decode())
+        queue = await self._queue.depth()
+        return Waiting(at=self._now(), queue=queue, delivery_due=await self._store.deliveries.next_due_at())

@@ -99,7 +99,7 @@ def store(it: Facts) -> Finding:
 def queue(it: Facts) -> Finding:
     if it.fault:
         return Finding(status="down")
-    at, depth = it.signs.at, it.signs.queue
+    at, depth = it.signs.waiting.at, it.signs.waiting.queue
     for since, what in ((depth.due_at, "is due"), (depth.oldest_at, "is in hand or waits for a hand")):
         if since and at - since > LATE:
             return Finding(status="degraded", why=f"work {what} for {(at - since).total_seconds():.0f} s", at=at)
@@ -164,7 +164,7 @@ def auto_stop(it: Facts) -> Finding:
 def webhooks(it: Facts) -> Finding:
     if it.fault:
         return Finding(status="down")
-    at, due = it.signs.at, it.signs.delivery_due
+    at, due = it.signs.waiting.at, it.signs.waiting.delivery_due
     late = at - due if due else timedelta(0)
     why = f"deliveries wait for {late.total_seconds():.0f} s" if late > DELIVERIES_LATE else None
     return Finding(status="degraded" if why else "up", why=why, at=at)

@@ -22,7 +22,7 @@ class Pace(Value, frozen=True, kw_only=True):
     presence: timedelta
     # What a lost ring, or a listing that was never announced, waits at most.
     safety_net: timedelta
-    # Between checks of health. A worker says so often that it is there.
+    # Between checks of health. In one of three it is looked at what waits, and a worker says that it is there.
     health: timedelta
 
     @property
@@ -47,6 +47,6 @@ HOSTED = Pace(
     abandoned=timedelta(seconds=40),
     presence=timedelta(minutes=5),
     safety_net=timedelta(minutes=5),
-    health=timedelta(minutes=1),
+    health=timedelta(seconds=30),
 )
 PACES = {"local": LOCAL, "hosted": HOSTED}

@@ -22,10 +22,11 @@ class Gauges:
 
 
 def gauges(ground: Ground, passes: Passes) -> Gauges:
+    every = pace_of(ground.settings).health
     outages = Outages(ground.store, lambda: ground.novita.circuits, owner=ground.process, now=utc_now, new_id=new_id)
     rates, caches = Rates(ground.figures), _caches(ground)
     health = Health(
-        reading=Reading(ground.store, ground.place.work, ground.process, utc_now),
+        reading=Reading(ground.store, ground.place.work, ground.process, utc_now, every),
         view=ground.store.view,
         upstream=ground.novita,
         calls=ground.cloud.meters,
@@ -36,7 +37,7 @@ def gauges(ground: Ground, passes: Passes) -> Gauges:
         caches=caches,
         version=VERSION,
         now=utc_now,
-        every=pace_of(ground.settings).health,
+        every=every,
     )
     return Gauges(outages=outages, rates=rates, caches=caches, health=health)
 
