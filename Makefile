@@ -46,9 +46,11 @@ prove: install
 idle: install
 	@python -m tests.idle --days $${DAYS:-3} --fleets $${FLEETS:-4} --from $${SEED:-0} $(ARGS)
 
-# Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments.
+# Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments. Then
+# without its cloud for OUT_SECONDS.
 chaos: install
-	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} pytest -n 0 -s tests/chaos $(ARGS)
+	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} OUT_SECONDS=$${OUT_SECONDS:-300} \
+		pytest -n 0 -s tests/chaos $(ARGS)
 
 # What an idle replica asks of Redis, for each REDIS_PROFILE, over SECONDS.
 bench: install

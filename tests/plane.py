@@ -189,8 +189,9 @@ async def serving(
         place = {"data_dir": folder, "redis_url": redis_url, "redis_key_prefix": prefix}
         given = {**QUICK, "novita_api_base_url": cloud.root, **place, **settings}
         plane = await stack.enter_async_context(opened(Settings.load(**given), mutation_timeout=mutation_timeout))
-        keyring, health = plane.keyring.note_uses, plane.health.watch
-        for endless in (plane.store.view.follow, health, plane.listening.watch, keyring, plane.keep_store):
+        beside = (plane.store.view.follow, plane.health.watch, plane.outages.watch, plane.rates.watch)
+        beside += (plane.listening.watch, plane.keyring.note_uses, plane.keep_store)
+        for endless in beside:
             await stack.enter_async_context(_beside(endless()))
         await stack.enter_async_context(plane.work.running())
         await plane.timed_sync.ask()

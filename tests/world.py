@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from novita_gpu.cloud import simulator as sim
+from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.transport import NoAnswer, Request, Response, TooLate
 from novita_gpu.contract import CreateInstance, StartInstance, WishBody
@@ -26,6 +27,7 @@ from novita_gpu.control.launch import Launcher
 from novita_gpu.control.listening import MARK_EVERY, Listening
 from novita_gpu.control.mutation import Mutator
 from novita_gpu.control.order import Orders
+from novita_gpu.control.outages import Outages
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.domain.case import Policy
@@ -194,12 +196,13 @@ class Process:
             random=Random(1),  # noqa: S311 - the same pauses at each run
             mutation_timeout=MUTATION_TIMEOUT,
         )
+        self.metered = Metered(self.cloud, now=now, monotonic=world.simulator.clock.now)
         self.bells = Bells(blade, now)
         journal = Journal(self.store, self.bells, new_id, None, world.policy.idle)
-        catalogue = self.catalogue = Catalogue(self.cloud, self.store, now, world.limits.max_price)
+        catalogue = self.catalogue = Catalogue(self.metered, self.store, now, world.limits.max_price)
         launcher = Launcher(
             self.store,
-            self.cloud,
+            self.metered,
             catalogue,
             journal,
             deployment="dep1",
@@ -211,18 +214,18 @@ class Process:
         self.listening = Listening(self.store, now)
         self.reconciler = Reconciler(
             store=self.store,
-            cloud=self.cloud,
+            cloud=self.metered,
             launcher=launcher,
             mutator=Mutator(
                 self.store,
-                self.cloud,
+                self.metered,
                 journal,
                 limits=world.limits,
                 now=now,
                 new_id=new_id,
                 mutation_timeout=MUTATION_TIMEOUT,
             ),
-            imager=Imager(self.cloud, journal, now=now, mutation_timeout=MUTATION_TIMEOUT),
+            imager=Imager(self.metered, journal, now=now, mutation_timeout=MUTATION_TIMEOUT),
             prober=Knocking(world.simulator),
             journal=journal,
             listening=self.listening,
@@ -233,7 +236,7 @@ class Process:
         )
         self.sweep = Sweep(
             store=self.store,
-            cloud=self.cloud,
+            cloud=self.metered,
             bell=self.bells,
             deployment="dep1",
             account="account",
@@ -265,6 +268,7 @@ class Process:
             now=now,
             answer_within=timedelta(0),
         )
+        self.outages = Outages(self.store, lambda: self.cloud.circuits, owner=new_id("process"), now=now, new_id=new_id)
         self.announced: list[datetime] = []
         self.safety_net = now() + LOCAL.safety_net
 
@@ -291,6 +295,7 @@ class Process:
         while due := self.bells.due():
             for instance in due:
                 await self.reconciler.reconcile(instance)
+        await self.outages.check()
 
     def next_at(self) -> datetime:
         """When something is due. The safety net looks again and again, whatever was lost."""

@@ -79,7 +79,13 @@ class Listener(uvicorn.Server):
 async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGenerator[None]:
     """What runs beside: the view's feed, the checks of health, the mark of who takes heartbeats, and the worker."""
     async with AsyncExitStack() as stack:
-        endless = [plane.store.view.follow(), plane.health.watch(), plane.keep_store()]
+        endless = [
+            plane.store.view.follow(),
+            plane.health.watch(),
+            plane.outages.watch(),
+            plane.rates.watch(),
+            plane.keep_store(),
+        ]
         if listener:
             endless += [plane.listening.watch(), plane.keyring.note_uses()]
         for each in endless:

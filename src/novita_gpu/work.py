@@ -7,18 +7,21 @@ Arguments are pickled: who may write to this Redis may run code here.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import structlog
-from docket import ConcurrencyLimit, Docket, Perpetual, Worker
+from docket import ConcurrencyLimit, CurrentExecution, Docket, Execution, Perpetual, Worker
 from redis.exceptions import RedisError
 
 from novita_gpu.control.bell import NextLook
+from novita_gpu.control.signs import Depth
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.store.base import Unavailable
 from novita_gpu.store.pace import LOCAL, Pace
 
 log = structlog.get_logger()
@@ -46,6 +49,15 @@ def with_connections(url: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}max_connections={MAX_CONNECTIONS}"
 
 
+class Worked(Protocol):
+    """Is told of every job. `again`: its worker had gone."""
+
+    def __call__(self, job: str, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
+
+
+def nobody(job: str, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Life:
     """A docket, with or without a worker, in one task that ends once `over` is set."""
@@ -68,6 +80,8 @@ class Work:
         self._is_wanted, self._finish_within = False, FINISH_WITHIN
         self._polls: str | None = None
         self._life: Life | None = None
+        self._loops: list[asyncio.Task[None]] = []
+        self._worked: Worked = nobody
 
     def register(
         self,
@@ -80,19 +94,25 @@ class Work:
         begun: Callable[[], Awaitable[None]],
         idle_check: Callable[[], Awaitable[None]],
         idle_check_every: timedelta,
+        worked: Worked = nobody,
     ) -> None:
         """What the bells ring. Registered where rings are only given, too. `begun`: the queue is new, or was lost."""
+        self._worked = worked
 
-        async def reconcile_task(instance: Annotated[str, ConcurrencyLimit(1)]) -> None:
-            await _guarded("reconcile", instance, reconcile(InstanceId(instance)))
+        async def reconcile_task(
+            instance: Annotated[str, ConcurrencyLimit(1)], run: Execution = CurrentExecution()
+        ) -> None:
+            await self._guarded("reconcile", instance, reconcile(InstanceId(instance)), again=run.redelivered)
 
         async def drain_task(outbox: Annotated[str, ConcurrencyLimit(1)]) -> None:
-            due = await drain()
+            with self._timed("drain"):
+                due = await drain()
             if due:
                 await _rung("drain:later", self._docket.replace("drain", due, "drain:later")(outbox="webhooks"))
 
         async def look_task(of: Annotated[str, ConcurrencyLimit(1)], asked: bool) -> None:
-            following = await sweep(asked)
+            with self._timed("look"):
+                following = await sweep(asked)
             if following:
                 await self._look(following.at, asked=following.asked)
 
@@ -100,16 +120,17 @@ class Work:
             new: bool = True, again: Perpetual = Perpetual(every=self._pace.safety_net, automatic=True)
         ) -> None:
             """It is always in the queue, by this from its second run on: one that is `new` tells that it was not."""
-            await _guarded(NET, "all", safety_net())
+            await self._guarded(NET, "all", safety_net())
             if new:
-                await _guarded(NET, "begun", begun())
+                await self._guarded(NET, "begun", begun())
             again.perpetuate(new=False)
 
         async def trim_task(again: Perpetual = Perpetual(every=TRIM_EVERY, automatic=True)) -> None:
-            await trim()
+            with self._timed("trim"):
+                await trim()
 
         async def idle_check_task(again: Perpetual = Perpetual(every=idle_check_every, automatic=True)) -> None:
-            await _guarded("idle_check", "all", idle_check())
+            await self._guarded("idle_check", "all", idle_check())
 
         for name, task in {
             "reconcile": reconcile_task,
@@ -154,6 +175,43 @@ class Work:
 
     async def outbox(self) -> None:
         await _rung("drain:now", self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks"))
+
+    @property
+    def answers(self) -> bool:
+        """A worker runs here: rings are answered."""
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+
+    async def depth(self) -> Depth:
+        """Two commands. Raises the store's `Unavailable`."""
+        try:
+            async with self._docket.redis() as queue:
+                first = await queue.xrange(self._docket.stream_key, count=1)
+                due = await queue.zrange(self._docket.queue_key, 0, 0, withscores=True)
+                size = await queue.xlen(self._docket.stream_key) if first else 0
+        except (RedisError, OSError) as fault:
+            raise Unavailable(str(fault)) from fault
+        return Depth(
+            size=size,
+            oldest_at=datetime.fromtimestamp(int(first[0][0].split(b"-")[0]) / 1000, UTC) if first else None,
+            due_at=datetime.fromtimestamp(due[0][1], UTC) if due else None,
+        )
+
+    @contextmanager
+    def _timed(self, job: str, *, again: bool = False) -> Generator[None]:
+        began, failed = time.monotonic(), True
+        try:
+            yield
+            failed = False
+        finally:
+            self._worked(job, time.monotonic() - began, failed=failed, again=again)
+
+    async def _guarded(self, name: str, subject: str, call: Awaitable[None], *, again: bool = False) -> None:
+        """An edge: a pass that breaks is logged with its trace, and the next ring tries again."""
+        try:
+            with self._timed(name, again=again):
+                await call
+        except Exception:
+            log.exception("task.broke", task=name, subject=subject)
 
     @property
     def _docket(self) -> Docket:
@@ -253,7 +311,7 @@ class Work:
             minimum_check_interval=self._pace.read,
             scheduling_resolution=self._pace.schedule,
         ) as worker:
-            tasks = [asyncio.create_task(each) for each in (worker.run_forever(), self._watch())]
+            tasks = self._loops = [asyncio.create_task(each) for each in (worker.run_forever(), self._watch())]
             try:
                 yield
             finally:
@@ -302,14 +360,6 @@ async def _rung(key: str, ring: Awaitable[object]) -> None:
         await ring
     except (RedisError, OSError) as fault:
         log.warning("ring.lost", ring=key, reason=str(fault))
-
-
-async def _guarded(name: str, subject: str, call: Awaitable[None]) -> None:
-    """An edge: a pass that breaks is logged with its trace, and the next ring tries again."""
-    try:
-        await call
-    except Exception:
-        log.exception("task.broke", task=name, subject=subject)
 
 
 def _now() -> datetime:

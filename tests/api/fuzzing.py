@@ -173,7 +173,7 @@ def main() -> None:
     asked.add_argument("--key", choices=CALLERS, help="only this kind")
     given_ = asked.parse_args()
     server = find_server()
-    observe.configure(json=False, level="error")
+    observe.configure(form="text", level="error")
     with running_server(Path(server)) as valkey:
         for caller in (given_.key,) if given_.key else CALLERS:
             with in_a_thread(valkey) as root:

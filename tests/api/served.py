@@ -25,12 +25,14 @@ from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Principal, Scope
 from novita_gpu.api.origin import Proxies
 from novita_gpu.api.protocol import BoundedHttp
+from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.cloud.simulator import SimulatorSettings
 from novita_gpu.cloud.simulator.app import Running, running
 from novita_gpu.contract import HealthView, ServicesView, time_text
 from novita_gpu.control.admission import hashed
 from novita_gpu.control.adoption import Adoption
+from novita_gpu.control.caches import Caches
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Commands, Defaults
 from novita_gpu.control.costs import Costs
@@ -42,6 +44,7 @@ from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.listening import Listening
 from novita_gpu.control.order import Orders
 from novita_gpu.control.plan import Planner
+from novita_gpu.control.rates import Rates
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
@@ -52,6 +55,7 @@ from novita_gpu.domain.events import Cause
 from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.limits import UNLIMITED
+from novita_gpu.figures import Figures
 from novita_gpu.store import Store, open_store
 from novita_gpu.webhooks import Outbox, Registry
 from tests.webhooks.receiver import SECRET
@@ -191,7 +195,7 @@ def health(detailed: bool) -> HealthView:
     view = HealthView(
         status="healthy", timestamp=time_text(datetime.now(UTC)), uptime=1.0, version="test", services=services
     )
-    return replace(view, system={"rss": 1}) if detailed else view
+    return replace(view, reasons=("store: out",)) if detailed else view
 
 
 def refuse_private(url: str) -> None:
@@ -222,7 +226,7 @@ async def served(
     """The API for as long as the block runs. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
-        cloud = Novita("sim-key", root=simulator.root, calls_per_minute=100_000)
+        cloud = Metered(Novita("sim-key", root=simulator.root, calls_per_minute=100_000))
         stack.push_async_callback(cloud.close)
         store = open_store(valkey, prefix=f"t{next(_numbers)}x{time.time_ns()}")
         stack.push_async_callback(store.close)
@@ -286,6 +290,11 @@ async def served(
             answer_within=timedelta(0),
         )
 
+        figures = Figures()
+        caches = Caches(store.facts, now)
+        for name, cache in catalogue.caches().items():
+            caches.add(name, cache)
+
         async def look() -> None:
             await bell.look(now())
 
@@ -323,6 +332,11 @@ async def served(
             "cors": Cors(),
             "look": look,
             "health": health,
+            "unready": str,
+            "figures": figures,
+            "rates": Rates(figures),
+            "caches": caches,
+            "calls": cloud.meters,
             "now": now,
             "new_id": new_id,
             "version": "test",

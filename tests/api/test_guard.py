@@ -59,6 +59,10 @@ SCOPES = {
     ("POST", "/api/keys"): Scope.ADMIN,
     ("DELETE", "/api/keys/{id}"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,
+    ("GET", "/api/metrics"): Scope.READ,
+    ("GET", "/api/metrics/summary"): Scope.READ,
+    ("GET", "/api/cache/stats"): Scope.READ,
+    ("POST", "/api/cache/clear"): Scope.ADMIN,
 }
 
 

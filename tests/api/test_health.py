@@ -14,7 +14,7 @@ async def test_without_a_key_only_the_verdicts(api: Served) -> None:
         answer = await api.get("/health", key=key)
         assert answer.status == 200
         assert set(answer.json) == {"status", "timestamp", "uptime", "version", "services"}
-    assert "system" in (await api.get("/health", key=Scope.READ)).json
+    assert "reasons" in (await api.get("/health", key=Scope.READ)).json
 
 
 async def test_unhealthy_is_503_and_degraded_is_not(valkey: str) -> None:
@@ -25,9 +25,25 @@ async def test_unhealthy_is_503_and_degraded_is_not(valkey: str) -> None:
 
         async with served(valkey, health=told) as api:
             assert (await api.get("/health", key=None)).status == code
-            ready = await api.get("/health/ready", key=None)
-            assert (ready.status, ready.json) == (code, {"status": status})
+            assert (await api.get("/health/ready", key=None)).status == 200  # reads are answered from memory
             assert (await api.get("/health/live", key=None)).status == 200
+
+
+async def test_a_replica_that_should_get_no_requests_says_why(valkey: str) -> None:
+    async with served(valkey, unready=lambda: "the records are not in memory yet") as api:
+        answer = await api.get("/health/ready", key=None)
+        assert (answer.status, answer.json) == (
+            503,
+            {"status": "unhealthy", "reason": "the records are not in memory yet"},
+        )
+        assert (await api.get("/health/live", key=None)).status == 200
+
+
+async def test_a_replica_that_stops_takes_no_more(api: Served) -> None:
+    assert (await api.get("/health/ready", key=None)).json == {"status": "healthy"}
+    api.desk.close()
+    answer = await api.get("/health/ready", key=None)
+    assert (answer.status, answer.json["reason"]) == (503, "it is stopping")
 
 
 async def test_prometheus_is_told_of_instances_and_orphans(valkey: str) -> None:

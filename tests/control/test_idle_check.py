@@ -6,17 +6,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from novita_gpu.cloud.metered import Meters
 from novita_gpu.contract import HealthView
 from novita_gpu.contract.idle import TriggerView
+from novita_gpu.control.caches import Caches
 from novita_gpu.control.health import Health
 from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.listening import GAP, MARK_EVERY, Listening
+from novita_gpu.control.outages import Outages
+from novita_gpu.control.rates import Rates
+from novita_gpu.control.signs import Depth, Reading
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import CloudId, InstanceId, MutationKind, Record, RunKind, Warned, Wish
 from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import Activity, AutoStop
+from novita_gpu.figures import Figures
 from tests.control.scene import Scene
 from tests.control.test_sync import contents
 from tests.domain.given import T0, at, mutation, ready, stopped
@@ -167,10 +173,35 @@ async def test_switched_off_it_looks_at_nothing(scene: Scene) -> None:
 # Health.
 
 
-def health_of(scene: Scene, check: IdleCheck) -> Health:
-    return Health(
-        store=scene.store, upstream=scene.cloud, place=Shared(), idle_check=check, version="1", now=lambda: scene.now
-    )
+class Working:
+    """A queue with nothing in it, and a worker beside it."""
+
+    def __init__(self) -> None:
+        self.answers, self.found = True, Depth()
+
+    async def depth(self) -> Depth:
+        return self.found
+
+
+def health_of(scene: Scene, check: IdleCheck, queue: Working | None = None, **parts: Any) -> Health:
+    """`parts` take the place of what it is built of."""
+    built: dict[str, Any] = {
+        "reading": Reading(scene.store, queue or Working(), "process-1", lambda: scene.now),
+        "view": scene.store.view,
+        "upstream": scene.cloud,
+        "calls": Meters(),
+        "place": Shared(),
+        "idle_check": check,
+        "outages": Outages(
+            scene.store, lambda: scene.cloud.circuits, owner="process-1", now=lambda: scene.now, new_id=scene.new_id
+        ),
+        "rates": Rates(Figures()),
+        "caches": Caches(scene.store.facts, lambda: scene.now),
+        "version": "1",
+        "now": lambda: scene.now,
+        **parts,
+    }
+    return Health(**built)
 
 
 async def shown(scene: Scene, health: Health) -> HealthView:

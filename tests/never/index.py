@@ -118,6 +118,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{PLANTED}::test_an_idle_machine_whose_alarm_is_the_only_thing_that_wakes_it",
         f"{IDLE_CHECK}::test_n20_a_check_that_is_late_is_told_of_with_its_lag",
         f"{IDLE_CHECK}::test_n20_a_timer_that_never_ran_is_told_of",
+        "story/test_gauges.py::test_n20_every_query_names_a_figure_and_labels_that_there_are",
         "work/test_work.py::test_n20_a_check_whose_process_was_killed_in_it_is_made_by_the_next_within_a_minute",
     ),
     "N21": (
@@ -140,11 +141,16 @@ INDEX: dict[str, tuple[str, ...]] = {
         f"{PLANTED}::test_a_create_sent_by_a_process_that_slept",
         f"{HERE}::test_n25_a_process_that_slept_after_its_intent_sends_nothing",
     ),
+    "T1": ("api/test_caches.py::test_t1_clearing_all_touches_no_record_event_or_delivery",),
     "T2": (
         f"{PLANTED}::test_the_revision_guard_removed",
         "store/test_commit.py::test_t2_a_stale_record_is_never_written_over_a_newer_one",
     ),
-    "T3": (f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",),
+    "T3": (
+        f"{HERE}::test_t3_an_outage_of_the_cloud_fails_nobody",
+        "story/test_outage.py::test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody",
+    ),
+    "T4": ("cloud/test_circuit.py::test_refusals_never_open_it",),
     "T5": (
         f"{PLANTED}::test_another_accounts_cloud_taken_for_an_empty_one",
         f"{PLANTED}::test_a_listing_with_a_missing_page_taken_for_absence",
@@ -182,6 +188,11 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_t10_a_crash_between_send_and_save_sends_it_again_with_the_same_id",
         "webhooks/test_sender.py::test_a_slow_receiver_holds_up_nobody_and_gets_four_at_once",
         "webhooks/test_latency.py::test_t10_a_dead_and_a_slow_receiver_delay_no_other",
+    ),
+    "T11": (
+        "api/test_metrics.py::test_t11_ten_thousand_unknown_paths_and_methods_add_no_series",
+        "api/test_metrics.py::test_t11_ten_thousand_instances_add_no_series",
+        "api/test_metrics.py::test_t11_rates_are_of_the_last_minute_and_not_of_a_life",
     ),
     "T12": (
         "settings/test_index.py::test_every_setting_has_a_row_and_every_row_a_setting",
@@ -256,6 +267,17 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_calls.py::test_callers_who_read_cost_the_cloud_nothing",
         "story/test_offers.py::test_a_hundred_creates_at_once_fetch_the_catalogue_once",
         f"{TIMED}::test_l2_starts_in_a_row_list_no_faster_than_the_shortest_interval",
+    ),
+    "L3": (
+        "cloud/test_reads.py::test_tries_are_few",
+        "cloud/test_reads.py::test_retry_after_is_heeded_within_the_deadline",
+        "cloud/test_reads.py::test_slow_tries_share_one_deadline",
+        "story/test_outage.py::test_t3_five_minutes_without_the_cloud_fail_nobody_and_storm_nobody",
+    ),
+    "L4": (
+        "server/test_idle_cost.py::test_an_idle_replica_asks_no_more_than_its_profile_says",
+        "control/test_signs.py::test_a_check_costs_few_commands",
+        "control/test_outages.py::test_while_all_is_well_the_store_is_asked_nothing",
     ),
     "L6": (
         "chaos/test_crowd.py::test_l6_before_a_full_cloud_it_serves_at_once_and_compares_all_with_one_listing",

@@ -176,7 +176,7 @@ def log() -> Generator[StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = StringIO()
-    observe.configure(json=True, level="debug", stream=stream)
+    observe.configure(form="json", level="debug", stream=stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from novita_gpu.observe.axiom import COLUMNS, MAP, Axiom, Shipped, shipped
+from novita_gpu.observe.axiom import COLUMNS, MAP, Axiom
+from novita_gpu.observe.shipping import Shipped, shipped
 from tests.observe.axiom import DATASET, TOKEN, FakeAxiom, ingesting
 from tests.observe.conftest import Told
 

@@ -26,7 +26,7 @@ from novita_gpu.control.bell import Bell, NextLook
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.pace import LOCAL
 from novita_gpu.store.wire import Wire, connect
-from novita_gpu.work import Work
+from novita_gpu.work import Work, Worked, nobody
 from tests.prove.doorbell import Doorbell as HandDoorbell
 from tests.prove.doorbell import Job
 
@@ -152,6 +152,7 @@ def registered(
     every: timedelta = timedelta(minutes=5),
     safety_net: Task = nothing,
     begun: Task = nothing,
+    worked: Worked = nobody,
 ) -> None:
     """What it rings, with nothing behind the rest."""
     work.register(
@@ -163,6 +164,7 @@ def registered(
         begun=begun,
         idle_check=idle_check,
         idle_check_every=every,
+        worked=worked,
     )
 
 

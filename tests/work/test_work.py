@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from novita_gpu.control.signs import Depth
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.local import find_server
 from novita_gpu.store.pace import LOCAL, PACES
@@ -42,6 +43,47 @@ async def test_a_pass_that_breaks_does_not_stop_the_worker(valkey_url: str, pref
         for number in (1, 2):
             await work.ring(ONE)
             await passes.really_until(lambda wanted=number: passes.count(ONE) == wanted)
+
+
+async def test_it_tells_how_deep_the_queue_is_and_whether_a_worker_runs(valkey_url: str, prefix: str) -> None:
+    passes, work = Passes(utc_now), Work(valkey_url, prefix, moving=timedelta(seconds=1))
+    registered(work, passes.reconcile, passes)
+    async with work.open():
+        assert not work.answers
+        assert await work.depth() == Depth()
+        begun, later = utc_now(), utc_now() + timedelta(hours=1)
+        await work.ring(ONE)
+        await work.alarm(ONE, later)
+        deep = await work.depth()
+        assert (deep.size, deep.due_at) == (1, later)
+        assert deep.oldest_at
+        assert abs(deep.oldest_at - begun) < timedelta(seconds=5)
+        async with work.running():
+            assert work.answers
+            await passes.really_until(lambda: passes.count(ONE) == 1)
+        assert not work.answers
+
+
+async def test_each_job_is_told_of_with_what_came_of_it(valkey_url: str, prefix: str) -> None:
+    passes, work, told = (
+        Passes(utc_now),
+        Work(valkey_url, prefix, moving=timedelta(seconds=1)),
+        list[tuple[str, bool]](),
+    )
+
+    async def breaks(instance: InstanceId) -> None:
+        await passes.reconcile(instance)
+        raise RuntimeError("a bug")
+
+    def worked(job: str, seconds: float, /, *, failed: bool = False, again: bool = False) -> None:
+        if job == "reconcile":
+            told.append((job, failed))
+
+    registered(work, breaks, passes, worked=worked)
+    async with work.open(), work.running():
+        await work.ring(ONE)
+        await passes.really_until(lambda: passes.count(ONE) == 1)
+    assert told == [("reconcile", True)]  # a worker that stops ends what it has begun
 
 
 async def test_a_ring_on_a_server_that_is_gone_is_lost_and_fails_nobody(prefix: str) -> None:

@@ -16,6 +16,7 @@ from novita_gpu.api.openapi import document
 from novita_gpu.api.problems import answered
 from novita_gpu.api.routes import (
     api_keys,
+    caches,
     catalogue,
     costs,
     documents,
@@ -47,6 +48,7 @@ ROUTES = (
     *webhooks.ROUTES,
     *api_keys.ROUTES,
     *health.ROUTES,
+    *caches.ROUTES,
     *metrics.ROUTES,
     *documents.ROUTES,
 )
@@ -67,7 +69,14 @@ def build_app(parts: Parts) -> Litestar:
     )
     desk.openapi = encode(document(app, version=parts.version))
     gate = Gate(cast("Any", app.asgi_handler), desk, routes_of(app))
-    edge = Edge(gate, new_id=parts.new_id, now=parts.now, slow=parts.slow_request, cors=parts.cors)
+    edge = Edge(
+        gate,
+        figures=parts.figures,
+        new_id=parts.new_id,
+        now=parts.now,
+        slow=parts.slow_request,
+        cors=parts.cors,
+    )
     app.asgi_handler = cast("Any", edge)
     return app
 

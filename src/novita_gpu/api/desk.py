@@ -17,7 +17,9 @@ from novita_gpu.api.origin import Proxies
 from novita_gpu.api.prepared import Prepared
 from novita_gpu.api.tail import Tail
 from novita_gpu.cloud.base import Cloud
+from novita_gpu.cloud.metered import Meters
 from novita_gpu.contract import HealthView
+from novita_gpu.control.caches import Caches
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
 from novita_gpu.control.costs import Costs
@@ -26,11 +28,13 @@ from novita_gpu.control.idle_check import IdleCheck
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.plan import Planner
+from novita_gpu.control.rates import Rates
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sync import Sync
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
+from novita_gpu.figures import Figures
 from novita_gpu.observe import bind
 from novita_gpu.store import Store
 from novita_gpu.webhooks.outbox import Outbox
@@ -49,10 +53,11 @@ class Opening:
 class Parts:
     """All that the API needs, built elsewhere.
 
-    `look` asks for a listing of the cloud soon. `health(detailed)` answers from checks made in the background.
-    `new_id(prefix)` makes an id. `body_within`: a body that comes slower is refused. `max_held` is how many requests
-    may wait for a change at the same time, `max_streams` how many streams may be open. `slow_after`: a stream that is
-    not read for so long is ended. `slow_request`: one that takes longer is warned of in the log.
+    `look` asks for a listing of the cloud soon. `health(detailed)` and `unready` answer from checks made in the
+    background. `calls` is what the calls of `cloud` came to. `new_id(prefix)` makes an id. `body_within`: a body that
+    comes slower is refused. `max_held` is how many requests may wait for a change at the same time, `max_streams` how
+    many streams may be open. `slow_after`: a stream that is not read for so long is ended. `slow_request`: one that
+    takes longer is warned of in the log.
     """
 
     commands: Commands
@@ -75,6 +80,11 @@ class Parts:
     cors: Cors
     look: Callable[[], Awaitable[None]]
     health: Callable[[bool], HealthView]
+    unready: Callable[[], str]
+    figures: Figures
+    rates: Rates
+    caches: Caches
+    calls: Meters
     now: Callable[[], datetime]
     new_id: Callable[[str], str]
     version: str
@@ -119,6 +129,8 @@ class Desk:
         self.tail = Tail(parts.store)
         self.closing = asyncio.Event()
         self.openapi = b""
+        parts.caches.add("looks", self.listings)
+        parts.caches.add("instances", self.prepared)
 
     def close(self) -> None:
         """Ends what is held open, so that the server can stop."""

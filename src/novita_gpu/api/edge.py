@@ -13,6 +13,7 @@ from novita_gpu.api.cors import Cors
 from novita_gpu.api.limiter import SPAN_S, Quota
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
+from novita_gpu.figures import Figures
 from novita_gpu.observe.tracing import span
 
 log = observe.logger(__name__)
@@ -47,9 +48,17 @@ class Edge:
     """Wraps the whole application, what is not found included."""
 
     def __init__(
-        self, app: ASGIApp, *, new_id: Callable[[str], str], now: Callable[[], datetime], slow: timedelta, cors: Cors
+        self,
+        app: ASGIApp,
+        *,
+        figures: Figures,
+        new_id: Callable[[str], str],
+        now: Callable[[], datetime],
+        slow: timedelta,
+        cors: Cors,
     ) -> None:
-        self._app, self._new_id, self._now, self._slow, self._cors = app, new_id, now, slow, cors
+        self._app, self._figures, self._new_id, self._now = app, figures, new_id, now
+        self._slow, self._cors = slow, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,7 +79,7 @@ class Edge:
             except Exception as error:
                 await self._rescued(error, ids, sender)
             finally:
-                self._log(scope, sender.status, parts, time.perf_counter() - began)
+                self._tell(scope, sender.status, parts, time.perf_counter() - began)
                 _name(it, scope, sender.status)
 
     async def _answer(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
@@ -79,9 +88,11 @@ class Edge:
         else:
             await self._app(scope, receive, sender)
 
-    def _log(self, scope: Scope, status: int, parts: observe.Parts, took_s: float) -> None:
+    def _tell(self, scope: Scope, status: int, parts: observe.Parts, took_s: float) -> None:
         """By the route's template: a path may hold whatever a stranger typed. What is held open by wish is not slow."""
-        what = {"method": scope.get("method"), "route": scope.get("path_template") or "unknown", "status": status}
+        method, route = scope["method"], scope.get("path_template")
+        self._figures.answered(method, route, status, took_s, held=observe.HELD in parts.seconds)
+        what = {"method": method, "route": route or "unknown", "status": status}
         log.info("request", **what, ms=observe.ms(took_s))
         if took_s - parts.seconds[observe.HELD] > self._slow.total_seconds():
             log.warning("request.slow", category=observe.PERFORMANCE, **what, ms=observe.ms(took_s), **parts.ms(took_s))

@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.contract import encode, instance_view
+from novita_gpu.control.caches import CacheStats
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.idle import DEFAULT, IdlePolicy
 from novita_gpu.domain.instance import InstanceId, Record
@@ -37,6 +38,27 @@ class Prepared:
     def __init__(self, idle: IdlePolicy = DEFAULT, kept: int = KEPT) -> None:
         self._idle, self._kept = idle, kept
         self._bodies: OrderedDict[tuple[InstanceId, bool], tuple[Stamp, bytes]] = OrderedDict()
+        self._hits = self._misses = self._evictions = 0
+
+    def stats(self) -> CacheStats:
+        times = sorted(stamp.as_of for stamp, _ in self._bodies.values())
+        return CacheStats(
+            size=len(self._bodies),
+            hits=self._hits,
+            misses=self._misses,
+            evictions=self._evictions,
+            bytes=sum(len(body) for _, body in self._bodies.values()),
+            oldest_at=times[0] if times else None,
+            newest_at=times[-1] if times else None,
+        )
+
+    def fault(self) -> str:
+        return ""
+
+    def forget(self, until: datetime) -> None:  # noqa: ARG002 (they are made of what is in memory)
+        self._bodies.clear()
+
+    async def forget_kept(self) -> None: ...
 
     def body(self, record: Record, heard: Heard, *, secrets: bool, now: datetime) -> bytes:
         """The public JSON of one instance."""
@@ -50,13 +72,16 @@ class Prepared:
         place = (record.id, secrets)
         found = self._bodies.get(place)
         if found and found[0] == stamp:
+            self._hits += 1
             self._bodies.move_to_end(place)
             return found[1]
+        self._misses += 1
         body = encode(instance_view(record, heard=heard, idle=self._idle, secrets=secrets, as_of=stamp.as_of))
         self._bodies[place] = (stamp, body)
         self._bodies.move_to_end(place)
         if len(self._bodies) > self._kept:
             self._bodies.popitem(last=False)
+            self._evictions += 1
         return body
 
 

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from novita_gpu.cli import catalogue, costs, create, idle, instances, keys, log, recovery, service, sync, webhooks
+from novita_gpu.cli import (
+    catalogue,
+    costs,
+    create,
+    gauges,
+    idle,
+    instances,
+    keys,
+    log,
+    recovery,
+    service,
+    sync,
+    webhooks,
+)
 from novita_gpu.cli.ending import Ending, complain, ending_of, wrong
 
 EPILOG = """\b
@@ -33,7 +46,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         add_completion=False,
     )
-    for room in (service, create, instances, idle, recovery, catalogue, costs, sync, log, webhooks, keys):
+    for room in (service, create, instances, idle, recovery, catalogue, costs, sync, log, webhooks, keys, gauges):
         room.register(app)
     return app
 

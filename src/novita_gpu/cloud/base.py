@@ -175,7 +175,7 @@ class Cloud(Protocol):
         """A place among the calls under way and a call of the budget, held for one mutation or look.
 
         Taken before a mutation's intent is stored, so that nothing waits between intent and call.
-        Raises `Throttled` when the budget has none left and `Unreachable` while the circuit is open.
+        Raises `Throttled` when the budget has none left and `Unreachable` while the lane's circuit is open.
         Calls made inside it take no further place.
         """
         ...

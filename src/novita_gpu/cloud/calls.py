@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
 
@@ -10,7 +11,7 @@ import msgspec
 from structlog.contextvars import get_contextvars
 
 from novita_gpu.cloud.base import Ambiguous, CloudError, Lane, Throttled, Unreachable, Unreadable
-from novita_gpu.cloud.circuit import CIRCUIT_OPEN, Circuit
+from novita_gpu.cloud.circuit import CIRCUIT_OPEN, Circuits
 from novita_gpu.cloud.lanes import Lanes, Place
 from novita_gpu.cloud.meaning import meaning, read_refusal
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate, Transport
@@ -49,7 +50,7 @@ class Calls:
         key: str,
         transport: Transport,
         lanes: Lanes,
-        circuit: Circuit,
+        circuits: Circuits,
         monotonic: Callable[[], float],
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]],
@@ -60,13 +61,14 @@ class Calls:
         self._key = checked_key(key)
         self._transport = transport
         self._lanes = lanes
-        self._circuit = circuit
+        self._circuits = circuits
         self._monotonic = monotonic
         self._now = now
         self._sleep = sleep
         self._random = random
         self._read_seconds = read_timeout.total_seconds()
         self._mutation_seconds = mutation_timeout.total_seconds()
+        self.skew: timedelta | None = None  # how far our clock is ahead of the cloud's, by its last answer
 
     async def read(self, url: str, query: Query = (), *, tries: int = READ_TRIES) -> Fields:
         """The JSON object that a GET answers. Any `CloudError` but `Ambiguous`."""
@@ -89,7 +91,7 @@ class Calls:
         """The body, often empty, that a POST answers with 2xx. Sent once, and only while `wanted`."""
         request = self._request("POST", url, body=msgspec.json.encode(body), wanted=wanted)
         async with self._place(lane) as place:
-            response = await self._sent(request, self._mutation_seconds, place, mutation=True, secrets=secrets)
+            response = await self._sent(request, self._mutation_seconds, place, lane, secrets=secrets)
         if looks_like_page(response.body):
             raise Ambiguous("the cloud answered a change with a page; whether it was made is not known")
         return response.body
@@ -110,7 +112,7 @@ class Calls:
         until = self._monotonic() + self._read_seconds
         for tries in range(1, most + 1):
             try:
-                return await self._sent(request, until - self._monotonic(), place, mutation=False)
+                return await self._sent(request, until - self._monotonic(), place, Lane.LOOKING)
             except (Throttled, Unreachable) as error:
                 pause = self._pause(tries, error)
                 time_left = until - self._monotonic() - pause
@@ -124,25 +126,35 @@ class Calls:
         return pause + (error.retry_after.total_seconds() if error.retry_after else 0)
 
     async def _sent(
-        self, request: Request, seconds: float, place: Place, *, mutation: bool, secrets: Sequence[str] = ()
+        self, request: Request, seconds: float, place: Place, lane: Lane, *, secrets: Sequence[str] = ()
     ) -> Response:
-        """One exchange: a 2xx, or the meaning of anything else."""
+        """One exchange: a 2xx, or the meaning of anything else. `lane`: of this call, whatever place it has."""
+        mutation = lane is not Lane.LOOKING
         if request.wanted is not None and not request.wanted():
             raise Unreachable("not sent: its time was over", reason=TOO_LATE)
         place.pay()
         try:
             with spent("exchange"):
-                response = await self._circuit.guard(partial(self._transport.send, request, seconds))
+                response = await self._circuits.of(lane).guard(partial(self._transport.send, request, seconds))
         except TooLate as error:
             raise Unreachable(str(error), reason=TOO_LATE) from None
         except NotSent as error:
             raise Unreachable(str(error)) from None
         except NoAnswer as error:
             raise (Ambiguous if mutation else Unreachable)(str(error)) from None
+        self._tell_time(response)
         if 200 <= response.status < 300:
             return response
         refusal = read_refusal(response, self._now(), partial(self._hide, secrets))
         raise meaning(refusal, mutation=mutation)
+
+    def _tell_time(self, response: Response) -> None:
+        """`Date` tells whole seconds, rounded down: half of one is its usual error."""
+        try:
+            told = parsedate_to_datetime(response.headers["date"])
+            self.skew = self._now() - told - timedelta(seconds=0.5)
+        except (KeyError, ValueError, TypeError):  # none, no date, or one without a zone
+            return
 
     def _hide(self, secrets: Sequence[str], text: str) -> str:
         """The text without our key and without the given secrets, should the cloud repeat them."""

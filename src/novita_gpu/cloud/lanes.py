@@ -1,4 +1,4 @@
-"""The way to the cloud: the circuit, a slot of the lane, a call of the budget, held for one mutation or look."""
+"""The way to the cloud: the lane's circuit, a slot of it, a call of the budget, held for one mutation or look."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.budget import Budget
-from novita_gpu.cloud.circuit import Circuit
+from novita_gpu.cloud.circuit import Circuits
 
 # Calls at once. Too few: launches queue behind slow answers; too many: the cloud's edge takes it for an attack.
 SLOTS = {Lane.SPENDING: 16, Lane.LOOKING: 8, Lane.SAVING: 8}
@@ -33,11 +33,11 @@ _place: ContextVar[Place | None] = ContextVar("cloud_place", default=None)
 
 
 class Lanes:
-    """Slots by lane, so that no lane waits for another, behind one circuit and one budget."""
+    """Slots by lane, each behind its circuit, so that no lane waits for another, and one budget."""
 
-    def __init__(self, budget: Budget, circuit: Circuit, slots: dict[Lane, int] | None = None) -> None:
+    def __init__(self, budget: Budget, circuits: Circuits, slots: dict[Lane, int] | None = None) -> None:
         self.budget = budget
-        self._circuit = circuit
+        self._circuits = circuits
         self._free = {lane: asyncio.Semaphore(size) for lane, size in (slots or SLOTS).items()}
 
     @asynccontextmanager
@@ -45,16 +45,16 @@ class Lanes:
         """Waits for a slot; raises `Throttled` or `Unreachable` at once rather than wait for the others."""
         self._check(lane)
         async with self._free[lane]:
-            self._check(lane)
-            self.budget.take(lane)
-            outer, place = _place.get(), Place(self)
-            _place.set(place)
-            try:
-                yield
-            finally:
-                # A task started inside may outlive the permit, and must not go on under it.
-                place.held = False
-                _place.set(outer)
+            with self._circuits.of(lane).entered():
+                self.budget.take(lane)
+                outer, place = _place.get(), Place(self)
+                _place.set(place)
+                try:
+                    yield
+                finally:
+                    # A task started inside may outlive the permit, and must not go on under it.
+                    place.held = False
+                    _place.set(outer)
 
     @asynccontextmanager
     async def place(self, lane: Lane) -> AsyncGenerator[Place]:
@@ -72,5 +72,5 @@ class Lanes:
         return place if place and place.held and place.lanes is self else None
 
     def _check(self, lane: Lane) -> None:
-        self._circuit.check()
+        self._circuits.of(lane).check()
         self.budget.check(lane)

@@ -26,6 +26,7 @@ from novita_gpu.cloud.base import (
     RegistryAuth,
     Template,
     Throttled,
+    Unauthorized,
     Unreachable,
     Unreadable,
 )
@@ -40,8 +41,10 @@ T = TypeVar("T")
 
 OK = "ok"
 UNFINISHED = "unfinished"  # cancelled, or a bug
+# The cloud told nothing of what was asked: no answer, none that can be understood, or not to this key.
+_SILENT = frozenset(kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous, Unauthorized))
 # Every other meaning is an answer of the cloud, though perhaps a refusal.
-_UNANSWERED = {UNFINISHED} | {kind.__name__ for kind in (Unreachable, Unreadable, Ambiguous, Throttled)}
+_UNANSWERED = _SILENT | {UNFINISHED, Throttled.__name__}
 
 
 class Meters:
@@ -51,11 +54,18 @@ class Meters:
         self.calls: Counter[tuple[str, str]] = Counter()  # by operation and OK, UNFINISHED or the error's name
         self.seconds: defaultdict[str, float] = defaultdict(float)  # by operation, all its calls together
         self.last_answer_at: datetime | None = None
+        self.last_seconds = 0.0  # of the last call that was answered
+        self.unanswered_at: datetime | None = None
+        self.unanswered = ""
         self.last_error_at: datetime | None = None
         self.last_error: str | None = None
 
     def total(self, meaning: str | None = None) -> int:
         return sum(count for (_, name), count in self.calls.items() if meaning in {None, name})
+
+    def silent(self) -> int:
+        """Calls that told nothing."""
+        return sum(count for (_, name), count in self.calls.items() if name in _SILENT)
 
 
 class Metered:
@@ -155,7 +165,7 @@ class Metered:
                 return answer
             except CloudError as error:
                 meaning = type(error).__name__
-                self.meters.last_error, self.meters.last_error_at = f"{meaning}: {error.message}", self._now()
+                self._fail(operation, meaning, error)
                 raise
             finally:
                 seconds = self._monotonic() - began
@@ -163,11 +173,16 @@ class Metered:
                 if seconds > self._slow_s:
                     _log_slow(operation, meaning, seconds, parts)
 
+    def _fail(self, operation: str, meaning: str, error: CloudError) -> None:
+        self.meters.last_error, self.meters.last_error_at = f"{meaning}: {error.message}", self._now()
+        if meaning in _SILENT:
+            self.meters.unanswered, self.meters.unanswered_at = f"{operation}: {error.message}", self._now()
+
     def _note(self, operation: str, meaning: str, seconds: float) -> None:
         self.meters.calls[operation, meaning] += 1
         self.meters.seconds[operation] += seconds
         if meaning not in _UNANSWERED:
-            self.meters.last_answer_at = self._now()
+            self.meters.last_answer_at, self.meters.last_seconds = self._now(), seconds
 
 
 def _log_slow(operation: str, meaning: str, seconds: float, parts: Parts) -> None:

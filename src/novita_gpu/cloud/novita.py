@@ -33,7 +33,7 @@ from novita_gpu.cloud.base import (
 )
 from novita_gpu.cloud.budget import Budget
 from novita_gpu.cloud.calls import TOO_LATE, Calls, Query
-from novita_gpu.cloud.circuit import Circuit, CircuitState
+from novita_gpu.cloud.circuit import Circuits, CircuitState, Condition
 from novita_gpu.cloud.lanes import Lanes
 from novita_gpu.cloud.meaning import PLACE_REASONS
 from novita_gpu.cloud.paging import PAGE_SIZE, Pages, read_pages
@@ -90,13 +90,13 @@ class Novita:
         self._now = now
         self._monotonic = monotonic
         self._lexicon = Lexicon()
-        self._circuit = Circuit(monotonic)
-        self._lanes = Lanes(self.budget, self._circuit)
+        self._circuits = Circuits(monotonic)
+        self._lanes = Lanes(self.budget, self._circuits)
         self._calls = Calls(
             key=key,
             transport=transport or HttpTransport(),
             lanes=self._lanes,
-            circuit=self._circuit,
+            circuits=self._circuits,
             monotonic=monotonic,
             now=now,
             sleep=sleep,
@@ -111,12 +111,23 @@ class Novita:
 
     @property
     def circuit(self) -> CircuitState:
-        return self._circuit.state
+        """The worst of all kinds of calls."""
+        return self._circuits.state
+
+    @property
+    def circuits(self) -> tuple[Condition, ...]:
+        """Reads, what spends, what saves."""
+        return self._circuits.conditions
 
     @property
     def retry_after(self) -> timedelta | None:
-        """Until the open circuit lets a call through; None while it does."""
-        return self._circuit.retry_after
+        """Until the first of the open circuits lets a call through; None while none is open."""
+        return self._circuits.retry_after
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far our clock is ahead of the cloud's, by the `Date` of its last answer."""
+        return self._calls.skew
 
     def permit(self, lane: Lane) -> AbstractAsyncContextManager[None]:
         return self._lanes.permit(lane)

@@ -1,10 +1,11 @@
 """Health (section 2.9): verdicts for everybody, figures for who has a key."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from novita_gpu.contract.fields import Time
+from novita_gpu.contract.metrics import Circuit, PerformanceView, SystemView
 from novita_gpu.contract.sync import SyncFault
 from novita_gpu.contract.views import View
 
@@ -60,9 +61,36 @@ class SyncView(View, frozen=True, kw_only=True):
     orphans: Annotated[int, Meta(description="Machines with a marker of ours that no living instance has.")] = 0
 
 
+class CircuitView(View, frozen=True, kw_only=True):
+    circuit: Circuit
+    retry_after_ms: Annotated[int, Meta(description="Until the next call is let through.")] | None = None
+    out_for_ms: Annotated[int, Meta(description="Since it was last closed.")] | None = None
+    fault: Annotated[str, Meta(description="What its last failure was.")] | None = None
+
+
 class UpstreamView(View, frozen=True, kw_only=True):
-    circuit: Literal["closed", "open", "half-open"]
+    """The cloud as this process sees it: the worst circuit, the soonest retry, and the circuit of each kind of call."""
+
+    circuit: Circuit
     retry_after_ms: int | None = None
+    circuits: Annotated[
+        dict[str, CircuitView], Meta(description="Of reads, changes (creates, starts…) and stops (with deletes).")
+    ]
+    last_answer_at: Time | None = None
+    clock_skew_ms: Annotated[int, Meta(description="How far this machine's clock is ahead of the cloud's.")] | None = (
+        None
+    )
+
+
+class QueueHealth(View, frozen=True, kw_only=True):
+    """The work queue and the outbox, of all processes, and who last said that a worker runs."""
+
+    size: Annotated[int, Meta(description="Tasks that are due or in hand.")]
+    oldest_age_seconds: Annotated[float, Meta(description="Of the oldest task that is in hand or waits for a hand.")]
+    due_age_seconds: Annotated[float, Meta(description="How long the first task for later is overdue.")]
+    delivery_age_seconds: Annotated[float, Meta(description="How long the first delivery is overdue.")]
+    worker_at: Time | None = None
+    worker: str | None = None
 
 
 class AutoStopHealth(View, frozen=True, kw_only=True):
@@ -80,11 +108,13 @@ class HealthView(View, frozen=True, kw_only=True):
     uptime: float
     version: str
     services: ServicesView
-    performance: dict[str, Any] | None = None
-    system: dict[str, Any] | None = None
+    reasons: Annotated[tuple[str, ...], Meta(description="Why it is not healthy, a line for each part.")] = ()
+    performance: PerformanceView | None = None
+    system: SystemView | None = None
     dependencies: dict[str, DependencyView] | None = None
     redis: RedisView | None = None
     sync: SyncView | None = None
+    queue: QueueHealth | None = None
     upstream: UpstreamView | None = None
     auto_stop: AutoStopHealth | None = None
 
@@ -92,4 +122,5 @@ class HealthView(View, frozen=True, kw_only=True):
 class ProbeView(View, frozen=True, kw_only=True):
     """Liveness and readiness of the process."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Literal["healthy", "unhealthy"]
+    reason: Annotated[str, Meta(description="Why no request should come here now.")] | None = None

@@ -10,7 +10,8 @@ from novita_gpu.cloud.base import Cloud, CloudError, Listing
 from novita_gpu.contract import ComprehensiveRow, InstanceView, SourcesView, instance_view, time_text
 from novita_gpu.contract.comprehensive import Consistency
 from novita_gpu.contract.views import AutoStopView, ConnectionView, ReadinessView
-from novita_gpu.control.remembered import Remembered
+from novita_gpu.control.caches import CacheStats
+from novita_gpu.control.remembered import Cached, Remembered
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import (
@@ -43,7 +44,19 @@ class Listings:
 
     def __init__(self, cloud: Cloud, now: Callable[[], datetime]) -> None:
         self._remembered = Remembered(cloud.listing, REUSED_FOR, now, ahead=False)
+        self._cached = Cached(self._remembered.uses, lambda: (self._remembered,))
         self._now = now
+
+    def stats(self) -> CacheStats:
+        return self._cached.stats()
+
+    def fault(self) -> str:
+        return self._cached.fault()
+
+    def forget(self, until: datetime) -> None:
+        self._cached.forget(until)
+
+    async def forget_kept(self) -> None: ...
 
     async def latest(self) -> tuple[Listing | None, str]:
         """A listing and what is wrong with it; None with the reason when the cloud is out of reach."""

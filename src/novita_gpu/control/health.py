@@ -2,10 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
+import structlog
+from msgspec.structs import replace
+
+from novita_gpu.cloud.circuit import KINDS, Condition
 from novita_gpu.contract import (
     AutoStopHealth,
     DependencyView,
@@ -17,89 +21,50 @@ from novita_gpu.contract import (
     UpstreamView,
     time_text,
 )
-from novita_gpu.contract.health import Verdict
-from novita_gpu.control.idle_check import FACT as CHECK
-from novita_gpu.control.idle_check import LATE, IdleCheck, LastCheck, check_of, late_by
-from novita_gpu.control.launch import HELD_FACT
-from novita_gpu.control.ledger import ORPHANS, known_of
-from novita_gpu.control.sync_log import FACT as SYNC
-from novita_gpu.control.sync_log import LOCK, Synced, SyncState, state_of
-from novita_gpu.domain.instance import Record, bills_in_vain
-from novita_gpu.domain.look import SweepMark
-from novita_gpu.domain.value import Value
-from novita_gpu.store import Store
+from novita_gpu.contract.health import CircuitView, QueueHealth, Verdict
+from novita_gpu.control.caches import Caches
+from novita_gpu.control.idle_check import IdleCheck, late_by
+from novita_gpu.control.outages import Outages
+from novita_gpu.control.rates import Rates
+from novita_gpu.control.signs import SELDOM, Away, Calls, Place, Reading, Signs, Upstream, Waiting
+from novita_gpu.control.sync_log import Synced
+from novita_gpu.control.verdicts import LATE, Facts, Finding, judged, worst
+from novita_gpu.domain.instance import bills_in_vain
 from novita_gpu.store.base import StoreError
 from novita_gpu.store.pace import LOCAL
+from novita_gpu.store.view import View
+
+log = structlog.get_logger()
 
 DEADLINE = timedelta(seconds=3)
-# Of what bills in vain so many are named.
-NAMED = 5
-
-
-class Upstream(Protocol):
-    """The cloud client's own view of the cloud."""
-
-    @property
-    def circuit(self) -> Literal["closed", "open", "half-open"]: ...
-
-    @property
-    def retry_after(self) -> timedelta | None: ...
-
-
-class Away(Protocol):
-    """Which of two servers the store is on, since when, and why."""
-
-    @property
-    def mode(self) -> Literal["redis", "fallback"]: ...
-
-    @property
-    def since(self) -> datetime: ...
-
-    @property
-    def reason(self) -> str: ...
-
-
-class Place(Protocol):
-    """Where the store is."""
-
-    @property
-    def is_shared(self) -> bool: ...
-
-    @property
-    def fallback(self) -> Away | None: ...
-
-
-class Checks(Value, frozen=True, kw_only=True):
-    """What the last round of checks found."""
-
-    at: datetime
-    store: str | None = None  # why it is down
-    store_ms: float = 0
-    mark: SweepMark | None = None
-    held: str | None = None  # why the cloud sells us nothing
-    orphans: int = 0
-    last_check: LastCheck | None = None
-    sync: SyncState | None = None
-    holder: str | None = None  # of the lock of the comparison with the cloud
+# So many words of a worker in a row may be lost.
+WORDS = 3
 
 
 class Health:
+    """`unready` and `view` are answered from memory."""
+
     def __init__(
         self,
         *,
-        store: Store,
+        reading: Reading,
+        view: View,
         upstream: Upstream,
+        calls: Calls,
         place: Place,
         idle_check: IdleCheck,
+        outages: Outages,
+        rates: Rates,
+        caches: Caches,
         version: str,
         now: Callable[[], datetime],
         every: timedelta = LOCAL.health,
     ) -> None:
-        self._every = every
-        self._store, self._upstream, self._idle_check = store, upstream, idle_check
-        self._place = place
-        self._version, self._now, self._began = version, now, now()
-        self._checks = Checks(at=self._began, store="not checked yet")
+        self._reading, self._records, self._upstream, self._calls = reading, view, upstream, calls
+        self._place, self._idle_check, self._outages = place, idle_check, outages
+        self._rates, self._caches = rates, caches
+        self._version, self._now, self._began, self._every = version, now, now(), every
+        self._signs = self._unread("not checked yet")
 
     async def watch(self) -> None:
         """Checks for ever."""
@@ -111,178 +76,186 @@ class Health:
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()):
-                mark = await self._store.looks.mark()
-                held, synced, checked, orphans = await self._store.facts.several(HELD_FACT, SYNC, CHECK, ORPHANS)
-                holder = await self._store.facts.holder(LOCK)
+                signs = await self._reading.read()
         except (StoreError, TimeoutError) as fault:
-            self._checks = Checks(at=self._now(), store=str(fault) or "no answer")
+            self._signs = self._unread(str(fault) or "no answer")
             return
-        elapsed_ms = round((time.perf_counter() - begun) * 1000, 1)
-        self._checks = Checks(
-            at=self._now(),
-            store_ms=elapsed_ms,
-            mark=mark,
-            held=held,
-            orphans=sum(not one.lookalike for one in known_of(orphans)),
-            last_check=check_of(checked),
-            sync=state_of(synced),
-            holder=holder,
-        )
+        except Exception:  # an edge: health that ends with its first bug tells nothing ever after
+            log.exception("health.not_read")
+            self._signs = self._unread("what it holds cannot be read; the log says why")
+            return
+        self._signs = replace(signs, store_ms=round((time.perf_counter() - begun) * 1000, 1))
+        self._outages.found(signs.outages)
+        self._caches.follow(signs.cleared)
+
+    def _unread(self, fault: str) -> Signs:
+        now = self._now()
+        return Signs(at=now, store=fault, waiting=Waiting(at=now))
+
+    def unready(self) -> str:
+        """Why no request should come here now; empty when they should. Reads go on while the store is out."""
+        if not self._records.loaded:
+            return "the records are not in memory yet"
+        if self._records.lag > LATE.total_seconds() and not self._fault:
+            return "the records in memory are old"
+        return ""
 
     def view(self, detailed: bool) -> HealthView:
         """The verdicts; with `detailed` also the figures and reasons."""
-        checks, now = self._checks, self._now()
-        store, _ = self._store_verdict(checks)
-        cloud, cloud_why = self._cloud(checks, now)
-        auto_stop, auto_stop_why = self._auto_stop(checks, now)
-        queue: Verdict = "down" if self._fault(checks) else ("degraded" if self._is_late(checks, now) else "up")
-        every = (cloud, queue, auto_stop, store, self._sync(checks, now)[0])
-        verdicts = {"degraded" if verdict in {"down", "degraded"} else verdict for verdict in every}
-        services = ServicesView(
-            novita_api=cloud,
-            job_queue=queue,
-            cache="up",
-            migration_service=queue,
-            auto_stop=auto_stop,
-            redis=store,
-        )
+        facts = self._facts()
+        findings = judged(facts)
+        verdicts: dict[str, Verdict] = {name: finding.status for name, finding in findings.items()}
+        work = worst(verdicts[name] for name in ("queue", "workers", "sweep"))
         view = HealthView(
-            status="unhealthy" if self._fault(checks) else ("degraded" if "degraded" in verdicts else "healthy"),
-            timestamp=time_text(now),
-            uptime=round((now - self._began).total_seconds(), 1),
+            status=_status(facts, findings),
+            timestamp=time_text(facts.now),
+            uptime=round((facts.now - self._began).total_seconds(), 1),
             version=self._version,
-            services=services,
+            services=ServicesView(
+                novita_api=verdicts["novitaApi"],
+                job_queue=work,
+                cache=verdicts["cache"],
+                migration_service=work,
+                auto_stop=verdicts["autoStop"],
+                redis=verdicts["store"],
+            ),
         )
-        return self._with_figures(view, checks, cloud_why, auto_stop_why) if detailed else view
+        return self._with_figures(view, facts, findings) if detailed else view
 
-    def _store_verdict(self, checks: Checks) -> tuple[Verdict, str | None]:
-        away, fault = self._away, self._fault(checks)
-        if fault:
-            return "down", fault
-        return ("degraded", f"{away.reason}; a private one goes on") if away else ("up", None)
+    def _facts(self) -> Facts:
+        calls = self._calls
+        return Facts(
+            now=self._now(),
+            began=self._began,
+            signs=self._signs,
+            fault=self._fault,
+            away=self._away,
+            circuits=self._upstream.circuits,
+            elsewhere=self._outages.elsewhere(self._signs.outages),
+            answered_at=calls.last_answer_at,
+            unanswered_at=calls.unanswered_at,
+            unanswered=calls.unanswered,
+            answer_ms=round(calls.last_seconds * 1000, 1) if calls.last_answer_at else None,
+            skew=self._upstream.skew,
+            auto_stop_on=self._idle_check.on,
+            in_vain=[record.name for record in self._records.all() if bills_in_vain(record)],
+            worker_late=WORDS * SELDOM * self._every,
+            stale=self._caches.stale(),
+            view_lag=timedelta(seconds=self._records.lag if self._records.loaded else 0),
+        )
 
-    def _fault(self, checks: Checks) -> str | None:
+    @property
+    def _fault(self) -> str | None:
         """Why the store is down. What was found before it moved to another server is not true of that one."""
         place = self._place.fallback
-        return None if place and place.since > checks.at else checks.store
+        return None if place and place.since > self._signs.at else self._signs.store
 
     @property
     def _away(self) -> Away | None:
         away = self._place.fallback
         return away if away and away.mode == "fallback" else None
 
-    def _redis(self, checks: Checks) -> RedisView:
+    def _with_figures(self, view: HealthView, facts: Facts, findings: Mapping[str, Finding]) -> HealthView:
+        retry = self._upstream.retry_after
+        return replace(
+            view,
+            reasons=tuple(f"{name}: {one.why}" for name, one in findings.items() if one.why),
+            performance=self._rates.performance(),
+            system=self._rates.system(),
+            dependencies={name: _dependency(one) for name, one in findings.items()},
+            redis=self._redis(),
+            sync=_sync_view(facts.signs),
+            queue=_queue_view(facts.signs),
+            auto_stop=_auto_stop_view(facts),
+            upstream=UpstreamView(
+                circuit=self._upstream.circuit,
+                retry_after_ms=_ms(retry),
+                circuits={KINDS[one.lane]: _circuit_view(one) for one in facts.circuits},
+                last_answer_at=time_text(facts.answered_at) if facts.answered_at else None,
+                clock_skew_ms=_ms(facts.skew),
+            ),
+        )
+
+    def _redis(self) -> RedisView:
         place, away = self._place, self._away
         return RedisView(
             configured=place.is_shared,
-            connected=not self._fault(checks) and not away,
+            connected=not self._fault and not away,
             mode="fallback" if away else "redis" if place.is_shared else "embedded",
             since=time_text(place.fallback.since) if place.fallback else None,
         )
 
-    def _cloud(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
-        if checks.held:
-            return "degraded", f"creates are held: {checks.held}"
-        if self._upstream.circuit != "closed":
-            return "down", f"the circuit is {self._upstream.circuit}"
-        if checks.mark is None:
-            return "degraded", "no listing yet"
-        if checks.mark.fault:
-            return "degraded", checks.mark.fault
-        return ("degraded", "listings are late") if self._is_late(checks, now) else ("up", None)
 
-    def _auto_stop(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
-        """The timer is alive, and what it stops comes to a stop."""
-        if checks.store:
-            return "down", None
-        in_vain = self._in_vain()
-        if in_vain:
-            names = ", ".join(sorted(record.name for record in in_vain)[:NAMED])
-            return "degraded", f"{len(in_vain)} bill on though they are asked to stop again and again: {names}"
-        if not self._idle_check.on:
-            return "disabled", None
-        late = late_by(checks.last_check, now)
-        if checks.last_check is None:
-            return ("degraded", "no check yet") if now - self._began > LATE else ("up", None)
-        return ("degraded", f"the check is {late.total_seconds():.0f} s late") if late > LATE else ("up", None)
-
-    def _sync(self, checks: Checks, now: datetime) -> tuple[Verdict, str | None]:
-        """It is made with a listing, so it may be late by one interval of these."""
-        state = checks.sync
-        if checks.store:
-            return "down", None
-        if state is None:
-            return ("degraded", "no sync yet") if now - self._began > LATE else ("up", None)
-        if state.errors:
-            return "degraded", state.errors[0].message
-        interval = timedelta(seconds=checks.mark.interval_s if checks.mark else 0)
-        return ("degraded", "the sync is late") if now > state.next_at + interval + LATE else ("up", None)
-
-    def _in_vain(self) -> list[Record]:
-        return [record for record in self._store.view.all() if bills_in_vain(record)]
-
-    def _is_late(self, checks: Checks, now: datetime) -> bool:
-        return checks.mark is None or now > checks.mark.next_at + LATE
-
-    def _with_figures(
-        self, view: HealthView, checks: Checks, cloud_why: str | None, auto_stop_why: str | None
-    ) -> HealthView:
-        sync, sync_why = self._sync(checks, self._now())
-        mark, retry, last = checks.mark, self._upstream.retry_after, checks.last_check
-        dependencies = {
-            "novitaApi": DependencyView(
-                status=view.services.novita_api,
-                last_checked=time_text(mark.ended_at) if mark else None,
-                detail=cloud_why,
-            ),
-            "autoStop": DependencyView(
-                status=view.services.auto_stop, last_checked=time_text(last.at) if last else None, detail=auto_stop_why
-            ),
-            "sync": DependencyView(
-                status=sync,
-                last_checked=time_text(checks.sync.tried_at) if checks.sync else None,
-                detail=sync_why,
-            ),
-            "store": DependencyView(
-                status=view.services.redis,
-                response_time_ms=checks.store_ms,
-                last_checked=time_text(checks.at),
-                detail=self._store_verdict(checks)[1],
-            ),
-        }
-        return HealthView(
-            **{name: getattr(view, name) for name in ("status", "timestamp", "uptime", "version", "services")},
-            dependencies=dependencies,
-            redis=self._redis(checks),
-            sync=_sync_view(checks),
-            auto_stop=AutoStopHealth(
-                last_check_at=time_text(last.at) if last else None,
-                next_check_at=time_text(last.next_at) if last else None,
-                late_seconds=round(late_by(last, self._now()).total_seconds(), 1),
-                stops_in_vain=len(self._in_vain()),
-            ),
-            upstream=UpstreamView(
-                circuit=self._upstream.circuit,
-                retry_after_ms=round(retry.total_seconds() * 1000) if retry else None,
-            ),
-        )
+def _status(facts: Facts, findings: Mapping[str, Finding]) -> Literal["healthy", "degraded", "unhealthy"]:
+    """Without its store it does nothing for anybody; all else it does less well."""
+    if facts.fault:
+        return "unhealthy"
+    return "degraded" if any(one.status in {"degraded", "down"} for one in findings.values()) else "healthy"
 
 
-def _sync_view(checks: Checks) -> SyncView:
-    state, mark = checks.sync, checks.mark
+def _dependency(finding: Finding) -> DependencyView:
+    return DependencyView(
+        status=finding.status,
+        response_time_ms=finding.ms,
+        last_checked=time_text(finding.at) if finding.at else None,
+        detail=finding.why,
+    )
+
+
+def _circuit_view(one: Condition) -> CircuitView:
+    return CircuitView(
+        circuit=one.state,
+        retry_after_ms=_ms(one.retry_after),
+        out_for_ms=_ms(one.out_for),
+        fault=one.fault or None,
+    )
+
+
+def _queue_view(signs: Signs) -> QueueHealth:
+    waiting = signs.waiting
+
+    def late(since: datetime | None) -> float:
+        return max(0.0, round((waiting.at - since).total_seconds(), 1)) if since else 0.0
+
+    return QueueHealth(
+        size=waiting.queue.size,
+        oldest_age_seconds=late(waiting.queue.oldest_at),
+        due_age_seconds=late(waiting.queue.due_at),
+        delivery_age_seconds=late(waiting.delivery_due),
+        worker_at=time_text(signs.worker.at) if signs.worker else None,
+        worker=signs.worker.by if signs.worker else None,
+    )
+
+
+def _auto_stop_view(facts: Facts) -> AutoStopHealth:
+    last = facts.signs.last_check
+    return AutoStopHealth(
+        last_check_at=time_text(last.at) if last else None,
+        next_check_at=time_text(last.next_at) if last else None,
+        late_seconds=round(late_by(last, facts.now).total_seconds(), 1),
+        stops_in_vain=len(facts.in_vain),
+    )
+
+
+def _sync_view(signs: Signs) -> SyncView:
+    state, mark = signs.sync, signs.mark
     last = state.last if state else None
     return SyncView(
         last_sync=time_text(last.at) if last else None,
-        is_locked=checks.holder is not None,
-        locked_by=checks.holder,
+        is_locked=signs.holder is not None,
+        locked_by=signs.holder,
         duration_ms=last.duration_ms if last else None,
         found=_found_view(last) if last else None,
         next_sync=time_text(state.next_at) if state else None,
         errors=state.errors if state else (),
         last_listing=time_text(mark.ended_at) if mark else None,
-        orphans=checks.orphans,
+        orphans=signs.orphans,
     )
 
 
 def _found_view(last: Synced) -> SyncFoundView:
     return SyncFoundView(**{name: getattr(last, name) for name in SyncFoundView.__struct_fields__})
+
+
+def _ms(span: timedelta | None) -> int | None:
+    return None if span is None else round(span.total_seconds() * 1000)

@@ -94,11 +94,13 @@ class Reconciler:
         policy: Policy,
         moving: timedelta,
         now: Callable[[], datetime],
+        decided: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`decided` is told the kind of each step."""
         self._store, self._cloud, self._launcher, self._prober = store, cloud, launcher, prober
         self._journal, self._listening, self._bell = journal, listening, bell
         self._policy, self._moving = policy, moving
-        self._now = now
+        self._now, self._decided = now, decided
         self._mutator, self._imager = mutator, imager
         self._inspector = Inspector(cloud, policy.settle, now)
         self._ledger = Ledger(store)
@@ -130,6 +132,7 @@ class Reconciler:
             step = self._decide(learned, look, heard, orphans)
             if isinstance(step, Inspect):
                 step = Rest(until=self._now() + LOOK_AGAIN, reason=step.reason)
+        self._decided(type(step).__name__.lower())
         return await self._do(before, learned, step)
 
     def _decide(self, learned: Learned, look: Look | None, heard: Heard, orphans: Orphans) -> Step:

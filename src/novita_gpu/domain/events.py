@@ -39,6 +39,8 @@ class EventType(StrEnum):
     START_REFUSED = "start.refused"  # its GPU was given away
     READINESS_FAILED = "readiness.failed"  # runs, and has not answered within its time
     CHANGED_OUTSIDE = "cloud.changed_outside"  # somebody else started, stopped or removed it
+    CIRCUIT_OPENED = "cloud.circuit_opened"  # a kind of call has no answers: it is paused
+    CIRCUIT_CLOSED = "cloud.circuit_closed"
     ORPHAN_FOUND = "sync.orphan_found"  # a machine with our marker that no living record has
     ORPHAN_REMOVED = "sync.orphan_removed"  # it is being deleted, by the rule for orphans
     LOOKALIKE_FOUND = "sync.lookalike_found"  # half of a marker of ours: nobody knows whose it is

@@ -3,6 +3,7 @@
 from novita_gpu.observe.happened import BUSINESS, PERFORMANCE, SECURITY, tell
 from novita_gpu.observe.ids import bind, correlate, correlation, id_or_new
 from novita_gpu.observe.logs import Form, configure, form_of, logger
+from novita_gpu.observe.shipping import Shipped, shipped
 from novita_gpu.observe.timing import CLOUD, HELD, STORE, Parts, measured, ms, spent, took
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "STORE",
     "Form",
     "Parts",
+    "Shipped",
     "bind",
     "configure",
     "correlate",
@@ -23,6 +25,7 @@ __all__ = [
     "logger",
     "measured",
     "ms",
+    "shipped",
     "spent",
     "tell",
     "took",

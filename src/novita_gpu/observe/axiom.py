@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from structlog.typing import EventDict, WrappedLogger
 
 from novita_gpu.observe.logs import formatter
+from novita_gpu.observe.shipping import Shipped, Shipper
 
 log = structlog.get_logger()
 
@@ -51,15 +51,6 @@ OVERLOADED = frozenset({408, 425, 429})
 TOLD_EVERY_S = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shipped:
-    """What became of lines in this process. Each line is counted once: `waiting`, then `sent` or `dropped`."""
-
-    sent: int
-    dropped: int
-    waiting: int
-
-
 class Unsent(Exception):
     """Axiom did not take them. `lasting`: the same lines would be refused again."""
 
@@ -68,7 +59,7 @@ class Unsent(Exception):
         self.lasting = lasting
 
 
-class Axiom(logging.Handler):
+class Axiom(Shipper):
     """A sink beside the console. `close` sends what waits, for at most `FLUSH_WITHIN`, and drops the rest."""
 
     def __init__(
@@ -233,9 +224,3 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return msgspec.json.encode(value, enc_hook=str).decode()
-
-
-def shipped() -> Shipped | None:
-    """What became of lines for Axiom in this process; None where it is not set up."""
-    sinks = (handler for handler in logging.getLogger().handlers if isinstance(handler, Axiom))
-    return next((sink.shipped for sink in sinks), None)

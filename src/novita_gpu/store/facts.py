@@ -1,7 +1,7 @@
 """Small facts about the whole: set once, remembered for a while, or held by one at a time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
@@ -39,6 +39,11 @@ class Facts:
         """In the order asked for, in one round trip."""
         stored = await self._wire.mget([self._keys.fact(name) for name in names])
         return [value.decode() if value is not None else None for value in stored]
+
+    async def glance(self, names: Sequence[str], lock: str) -> tuple[list[str | None], str | None]:
+        """These facts in their order, and who holds a lock, in one command."""
+        *stored, holder = await self._wire.mget([*(self._keys.fact(name) for name in names), self._keys.lock(lock)])
+        return [None if value is None else value.decode() for value in stored], holder.decode() if holder else None
 
     async def put(self, name: str, value: str, ttl: timedelta | None = None) -> None:
         """Stores the fact in place of any before; without `ttl` it stays."""

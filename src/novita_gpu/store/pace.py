@@ -22,7 +22,7 @@ class Pace(Value, frozen=True, kw_only=True):
     presence: timedelta
     # What a lost ring, or a listing that was never announced, waits at most.
     safety_net: timedelta
-    # Between checks of the store's health.
+    # Between checks of health. In one of three it is looked at what waits, and a worker says that it is there.
     health: timedelta
 
     @property

@@ -65,7 +65,9 @@ class Sender:
         jitter: Callable[[], float],
         *,
         deadline: timedelta = ANSWER_DEADLINE,
+        sent: Callable[[str, float], None] = lambda _outcome, _seconds: None,
     ) -> None:
+        """`sent` is told of each sending: delivered, retried or exhausted, and how long it took."""
         self._deliveries = deliveries
         self._event_of = event_of
         self._receivers = receivers
@@ -73,7 +75,7 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
         self._clock = clock
         self._jitter = jitter
-        self._deadline = deadline
+        self._deadline, self._sent = deadline, sent
         self._in_hand: dict[str, str] = {}  # delivery id → its receiver's host
         self._tasks: set[asyncio.Task[None]] = set()
         self._taking = asyncio.Lock()
@@ -157,6 +159,7 @@ class Sender:
         await self._deliveries.save(after, rest_of(reply, now))
         if after.state == "exhausted":
             log.warning("delivery.given_up", delivery=delivery.id, host=delivery.host, error=reply.error)
+        self._sent("retried" if after.state == "pending" else after.state, reply.duration_ms / 1000)
         await self._receivers.heard(receiver, reply)
 
     async def _send(self, delivery: Delivery, event: Event | None, receiver: Receiver) -> Reply:

@@ -1,6 +1,8 @@
 """What everything else of a process stands on: its store, the cloud, and what is kept of the cloud's catalogue."""
 
+import os
 import secrets
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +15,7 @@ from novita_gpu.control.journal import Journal
 from novita_gpu.domain.ids import deployment_id
 from novita_gpu.domain.limits import Limits
 from novita_gpu.egress import Networks
+from novita_gpu.figures import Figures
 from novita_gpu.placement import Placed, new_id, utc_now
 from novita_gpu.policies import idle_policy_of, limits_of
 from novita_gpu.settings import Settings, WrongSettings, is_loopback
@@ -24,16 +27,21 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """`novita` is the client itself, for its own view of the cloud; calls go through `cloud`, which counts them."""
+    """`novita` is the client itself, for its own view of the cloud; calls go through `cloud`, which counts them.
+
+    `process` names this process among all others.
+    """
 
     settings: Settings
     place: Placed
     deployment: str
+    process: str
     novita: Novita
     cloud: Metered
     catalogue: Catalogue
     journal: Journal
     limits: Limits
+    figures: Figures
     mutation_timeout: timedelta
 
     @property
@@ -77,11 +85,13 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         settings=settings,
         place=place,
         deployment=await _deployment(place.store, settings),
+        process=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
         novita=novita,
         cloud=cloud,
         catalogue=catalogue,
         journal=Journal(place.store, place.work, new_id, settings.webhook_url, idle_policy_of(settings)),
         limits=limits,
+        figures=Figures(),
         mutation_timeout=mutation_timeout,
     )
 

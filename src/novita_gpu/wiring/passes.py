@@ -1,8 +1,6 @@
 """What a worker does: passes, looks at the cloud, the check for idle instances, deliveries."""
 
-import os
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -72,6 +70,7 @@ def _register(ground: Ground, made: Passes, drain: Callable[[], Awaitable[dateti
         begun=made.timed_sync.ask,
         idle_check=made.idle_check.run,
         idle_check_every=_check_every(ground),
+        worked=ground.figures.worked,
     )
 
 
@@ -104,6 +103,7 @@ def _reconciler(ground: Ground, stack: AsyncExitStack) -> Reconciler:
         policy=policy_of(ground.settings),
         moving=ground.settings.moving,
         now=utc_now,
+        decided=ground.figures.decided,
     )
 
 
@@ -150,7 +150,7 @@ def _timed_sync(ground: Ground, sync: Sync, sweep: Sweep, sync_log: SyncLog) -> 
         sweep=sweep,
         sync_log=sync_log,
         bell=ground.place.work,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        owner=ground.process,
         moving=ground.settings.moving,
         now=utc_now,
     )
@@ -196,4 +196,5 @@ async def _sender(ground: Ground) -> Sender:
         lambda: guarded_session(ground.networks, ports=ground.ports),
         utc_now,
         lambda: secrets.randbelow(1000) / 1000,
+        sent=ground.figures.sent,
     )

@@ -13,6 +13,8 @@ from novita_gpu.cloud.metered import Metered
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.health import Health
 from novita_gpu.control.listening import Listening
+from novita_gpu.control.outages import Outages
+from novita_gpu.control.rates import Rates
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.timed_sync import TimedSync
@@ -20,6 +22,7 @@ from novita_gpu.placement import placed
 from novita_gpu.policies import pace_of
 from novita_gpu.settings import Settings
 from novita_gpu.store import Store
+from novita_gpu.wiring.gauges import gauges
 from novita_gpu.wiring.ground import ground
 from novita_gpu.wiring.passes import passes
 from novita_gpu.wiring.service import service
@@ -38,6 +41,8 @@ class Plane:
     timed_sync: TimedSync
     listening: Listening
     health: Health
+    outages: Outages
+    rates: Rates
     app: Litestar
     keyring: StoredKeyring
     admin_key: str | None  # only if it was made just now
@@ -51,7 +56,8 @@ async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_T
         place = await stack.enter_async_context(placed(settings, pace_of(settings)))
         base = await ground(settings, place, stack, mutation_timeout)
         made = await passes(base, stack)
-        answers = await service(base, made)
+        told = gauges(base, made)
+        answers = await service(base, made, told)
         await place.remember()
         yield Plane(
             settings=settings,
@@ -63,7 +69,9 @@ async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_T
             sweep=made.sweep,
             timed_sync=made.timed_sync,
             listening=place.listening,
-            health=answers.health,
+            health=told.health,
+            outages=told.outages,
+            rates=told.rates,
             app=answers.app,
             keyring=answers.keyring,
             admin_key=answers.admin_key,

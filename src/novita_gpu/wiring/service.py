@@ -13,7 +13,6 @@ from novita_gpu.control.commands import Commands
 from novita_gpu.control.costs import Costs
 from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.explain import Explainer
-from novita_gpu.control.health import Health
 from novita_gpu.control.inventory import Inventory
 from novita_gpu.control.key_book import KeyBook
 from novita_gpu.control.order import Orders
@@ -21,9 +20,10 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
-from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of
+from novita_gpu.policies import defaults_of, idle_policy_of, policy_of
 from novita_gpu.webhooks import Outbox, Registry
 from novita_gpu.wiring.admission import admission
+from novita_gpu.wiring.gauges import Gauges
 from novita_gpu.wiring.ground import VERSION, Ground
 from novita_gpu.wiring.passes import Passes
 from novita_gpu.wiring.secret import new_secret
@@ -32,21 +32,19 @@ from novita_gpu.wiring.secret import new_secret
 @dataclass(frozen=True, kw_only=True)
 class Service:
     commands: Commands
-    health: Health
     app: Litestar
     keyring: StoredKeyring
     admin_key: str | None  # only if it was made just now
 
 
-async def service(ground: Ground, passes: Passes) -> Service:
+async def service(ground: Ground, passes: Passes, gauges: Gauges) -> Service:
     settings = ground.settings
     given = settings.admin_api_key
     key_hash, made = await admin_hash(ground.store.facts, given.get_secret_value() if given else None)
     orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
-    commands, health = _commands(ground, orders), _health(ground, passes)
-    keyring = StoredKeyring(key_hash, ground.store.api_keys, utc_now)
-    parts = _parts(ground, passes, orders, commands, health, keyring)
-    return Service(commands=commands, health=health, app=build_app(parts), keyring=keyring, admin_key=made)
+    commands, keyring = _commands(ground, orders), StoredKeyring(key_hash, ground.store.api_keys, utc_now)
+    parts = _parts(ground, passes, gauges, orders, commands, keyring)
+    return Service(commands=commands, app=build_app(parts), keyring=keyring, admin_key=made)
 
 
 def _commands(ground: Ground, orders: Orders) -> Commands:
@@ -65,20 +63,8 @@ def _commands(ground: Ground, orders: Orders) -> Commands:
     )
 
 
-def _health(ground: Ground, passes: Passes) -> Health:
-    return Health(
-        store=ground.store,
-        upstream=ground.novita,
-        place=ground.place,
-        idle_check=passes.idle_check,
-        version=VERSION,
-        now=utc_now,
-        every=pace_of(ground.settings).health,
-    )
-
-
 def _parts(
-    ground: Ground, passes: Passes, orders: Orders, commands: Commands, health: Health, keyring: StoredKeyring
+    ground: Ground, passes: Passes, gauges: Gauges, orders: Orders, commands: Commands, keyring: StoredKeyring
 ) -> Parts:
     settings, store, limits = ground.settings, ground.store, ground.limits
     kept_for = timedelta(days=settings.deleted_retention_days)
@@ -101,7 +87,12 @@ def _parts(
         keyring=keyring,
         **admission(settings, store),
         look=ground.look,
-        health=health.view,
+        health=gauges.health.view,
+        unready=gauges.health.unready,
+        figures=ground.figures,
+        rates=gauges.rates,
+        caches=gauges.caches,
+        calls=ground.cloud.meters,
         now=utc_now,
         new_id=new_id,
         version=VERSION,

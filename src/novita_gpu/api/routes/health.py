@@ -39,8 +39,10 @@ async def live() -> ASGIResponse:
 
 @get("/health/ready", operation=_operation("getReadiness", "Requests can be served", ProbeView, 200, 503))
 async def ready(request: Asked) -> ASGIResponse:
-    status = desk_of(request).parts.health(False).status
-    return _answer(ProbeView(status=status), well=status != "unhealthy")
+    """Whether requests should come here. Where the store is out they should: reads are answered from memory."""
+    desk = desk_of(request)
+    reason = "it is stopping" if desk.closing.is_set() else desk.parts.unready()
+    return _answer(ProbeView(status="unhealthy" if reason else "healthy", reason=reason or None), well=not reason)
 
 
 ROUTES = (health, live, ready)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -88,7 +89,8 @@ class Running:
         except NoAnswer:
             await self.ended.wait()
             return _tear(request)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        date = {"Date": formatdate(self.clock.now(), usegmt=True)}
+        return web.Response(status=answer.status, headers={**date, **answer.headers}, body=answer.body)
 
 
 @contextlib.asynccontextmanager
