@@ -239,6 +239,41 @@ async def test_killed_anywhere_on_the_way_back_nothing_is_lost_or_doubled(
     raise AssertionError("it never ended")
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_out_again_in_the_midst_of_it_what_is_wished_after_that_is_kept_too(valkey_url: str, done: bool) -> None:
+    """And of what may be there by now nothing is bought from here."""
+    for number in range(1, 60):
+        async with apart(valkey_url) as two:
+            (moved,) = await two.parted(replace(ready(), webhook_url=HOOK))
+            await two.moved(moved, **wished(Wish.STOPPED, moved))
+            made = await two.write(two.private_journal, None, replace(new_record("c"), webhook_url=HOOK))
+            whole = two.shared.wire._words  # pyright: ignore[reportPrivateUsage]
+            dying(two.shared, number, done=done)
+            finished = False
+            try:
+                await two.meet()
+                finished = True
+            except Unavailable:
+                pass
+            two.shared.wire._words = whole  # pyright: ignore[reportPrivateUsage]
+            copy, is_there = await two.private.records.load(made.id), await two.shared.records.load(made.id)
+            assert copy
+            assert copy.base is not None or not is_there, number
+            for record, wish in ((moved, Wish.DELETED), (made, Wish.STOPPED)):
+                here = await two.private.records.load(record.id)
+                assert here
+                await two.moved(record, **wished(wish, here))
+            await two.meet()
+            assert ((await two.there(moved)).wants, (await two.there(made)).wants) == (Wish.DELETED, Wish.STOPPED)
+            events = await two.shared.events.read(limit=500)
+            told = {event.id for event in await two.private.events.read(limit=500)}
+            assert len({event.id for event in events}) == len(events), number
+            assert told <= {event.id for event in events}
+            if finished:
+                return
+    raise AssertionError("it never ended")
+
+
 async def test_nothing_is_carried_over_from_a_store_that_was_never_begun(valkey_url: str) -> None:
     async with apart(valkey_url) as two:
         await two.private.records.commit(two.private_journal.change(None, new_record("half"), CAUSE, T0))

@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.parting import PARTED, base_fact
+from novita_gpu.control.parting import PARTED, Base, base_of, copy
 from novita_gpu.domain.events import Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned, Note
@@ -20,7 +20,6 @@ from novita_gpu.domain.tally import counted
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, Delivery, HadAlready, NameTaken, NotRunning, Stale
-from novita_gpu.store.stored import record_of
 
 log = structlog.get_logger()
 
@@ -79,23 +78,28 @@ class Meeting:
             after = events[-1].sequence
 
     async def _met(self, record: Record, session: str, met: Met) -> Met:
-        done = f"met:{record.id}"
-        if await self._private.facts.fact(done):
-            return met
-        written = await self._written(record, f"meet:{session}:{record.id}")
-        await self._private.facts.put(done, session)
+        """What was written there is copied anew: should the shared store go out again, it moves on from that."""
+        base = await base_of(record.id, self._private)
+        ours = record if base or record.base is not None else await self._let_go_of(record)
+        written = await self._written(ours, base, f"meet:{session}:{record.id}:{ours.revision}")
         if written is None:
             return met
-        is_new = record.base is None
+        await copy(written, self._private, ours)
         renamed = written.name != record.name
-        return Met(records=met.records + 1, new=met.new + is_new, renamed=met.renamed + renamed)
+        return Met(records=met.records + 1, new=met.new + (base is None), renamed=met.renamed + renamed)
 
-    async def _written(self, ours: Record, commit: str) -> Record | None:
+    async def _let_go_of(self, record: Record) -> Record:
+        """From here on nothing is bought for it from the private store: others may, once it is in the shared one."""
+        return await self._private.records.commit(
+            Change(id=f"let-go:{record.id}", before=record, after=replace(record, base=record.revision))
+        )
+
+    async def _written(self, ours: Record, base: Base | None, commit: str) -> Record | None:
         """None: it never moved here, or is closed and forgotten there."""
         name = ours.name
         for number in range(2, TRIES + 2):
             theirs = await self._shared.records.load(ours.id)
-            change = await self._change(ours, theirs, name)
+            change = await self._change(ours, base, theirs, name)
             if change is None:
                 return None
             try:
@@ -109,18 +113,26 @@ class Meeting:
                 return None
         raise Stale(f"{ours.id} moved on {TRIES} times while it was being merged")
 
-    async def _change(self, ours: Record, theirs: Record | None, name: str) -> Change | None:
-        events = self._events[ours.id]
-        base = await self._base(ours)
-        if base and ours.revision == base.revision + 1 and not events and theirs:
+    async def _change(self, ours: Record, base: Base | None, theirs: Record | None, name: str) -> Change | None:
+        events = await self._untold(ours.id) if theirs else self._events[ours.id]
+        if base and base.copied == ours.revision and not events and theirs:
             return None
-        if theirs is None or base is None:
+        if theirs is None:
             return None if base and ours.deleted_at else self._as_new(ours, name, events)
-        after = merged(base, ours, theirs)
+        after = merged(base.record if base else _unheard(ours, theirs), ours, theirs)
         if status(after) is status(ours):
             return self._told(theirs, after, events)
         change = self._journal.change(ours, after, CAUSE, self._now())
         return self._told(theirs, change.after, [*events, *change.events], change.deliveries)
+
+    async def _untold(self, instance: InstanceId) -> list[Event]:
+        """Events of this time that the shared store does not have by an earlier try."""
+        ours = self._events[instance]
+        after, known = ours[0].sequence - 1 if ours else 0, set[str]()
+        while ours and (page := await self._shared.events.read(after, PAGE, instance_id=instance)):
+            known |= {event.id for event in page}
+            after = page[-1].sequence
+        return [event for event in ours if event.id not in known]
 
     def _as_new(self, ours: Record, name: str, events: Sequence[Event]) -> Change:
         """Made here, or lost there. The living one that has its name keeps it."""
@@ -144,11 +156,6 @@ class Meeting:
             counts=counted(before, after, events),
         )
 
-    async def _base(self, ours: Record) -> Record | None:
-        """The record as it was when the stores parted."""
-        stored = await self._private.facts.fact(base_fact(ours.id)) if ours.base is not None else None
-        return record_of(stored.encode(), str(ours.base).encode(), b"0") if stored else None
-
     async def _touch(self) -> None:
         ids = await self._private.records.living()
         for instance, at in (await self._private.records.activities(ids)).items():
@@ -156,3 +163,8 @@ class Meeting:
                 await self._shared.records.touch(instance, at)
             except NotRunning:
                 continue
+
+
+def _unheard(ours: Record, theirs: Record) -> Record:
+    """What one that was made here began with there: it was written before, and the answer was not heard."""
+    return theirs if ours.generation > theirs.generation else ours

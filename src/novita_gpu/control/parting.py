@@ -12,7 +12,7 @@ from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, NotRunning
-from novita_gpu.store.stored import record_document
+from novita_gpu.store.stored import record_document, record_of
 
 # Written last: a private store without it was never begun, or is done with.
 PARTED = "parted"
@@ -48,7 +48,7 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
         await private.facts.first(name, value)
     await private.facts.raise_sequence(known.sequence)
     for chunk in _chunks(known.records):
-        await asyncio.gather(*(_copy(record, private) for record in chunk))
+        await asyncio.gather(*(copy(record, private, None) for record in chunk))
     for instance, at in known.activities.items():
         try:
             await private.records.touch(instance, at)
@@ -59,15 +59,34 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
     await private.facts.put(PARTED, session)
 
 
-async def _copy(record: Record, private: Store) -> None:
-    """With the revision that it has in the shared store, and the record as it was, to tell later what moved."""
-    await private.facts.put(base_fact(record.id), record_document(record).decode())
-    copy = replace(record, base=record.revision)
-    await private.records.commit(Change(id=f"part:{record.id}", before=None, after=copy))
+class Base(Value, frozen=True, kw_only=True):
+    """A record as the shared store had it when it was copied; `copied` is the revision of the copy."""
+
+    record: Record
+    copied: int
 
 
-def base_fact(instance: InstanceId) -> str:
-    """The name under which a record is kept as it was when the stores parted."""
+async def copy(record: Record, private: Store, before: Record | None) -> None:
+    """Of what the shared store has, in the place of `before`; with it as it is there, to tell later what moved.
+
+    What comes before its commit is repeated with it.
+    """
+    copied = max(record.revision, before.revision if before else 0) + 1
+    await private.facts.put(_fact(record.id), f"{record.revision} {copied} {record_document(record).decode()}")
+    after = replace(record, base=record.revision)
+    await private.records.commit(Change(id=f"copy:{record.id}:{copied}", before=before, after=after))
+
+
+async def base_of(instance: InstanceId, private: Store) -> Base | None:
+    """None: it was made in the private store."""
+    stored = await private.facts.fact(_fact(instance))
+    if stored is None:
+        return None
+    revision, copied, document = stored.split(" ", 2)
+    return Base(record=record_of(document.encode(), revision.encode(), b"0"), copied=int(copied))
+
+
+def _fact(instance: InstanceId) -> str:
     return f"base:{instance}"
 
 
