@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from novita_gpu.settings import WrongSettings
+from novita_gpu.store.wire import connect
 from tests.plane import WITHIN_MS, Service, eventually, serving
 from tests.server.shared import SharedServer, shared_server
 
@@ -211,3 +212,23 @@ async def test_who_knows_more_does_not_go_on_with_what_another_left(shared: Shar
         assert list(left.iterdir()) == []
         await shared.start()
         await until_mode(service, "redis")
+
+
+async def test_a_server_that_may_throw_records_away_is_not_taken_in_the_place_of_the_one_before(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    """What lacks is told, and once it is mended all moves there by itself."""
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        shared.kill()
+        await until_mode(service, "fallback")
+        await shared.start("--maxmemory-policy", "allkeys-lru")
+        async with asyncio.timeout(WITHIN_MS / 1000):
+            while b"allkeys-lru" not in (await service.get("/health")).body:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.05)
+        assert await mode(service) == "fallback"
+        assert (await service.post("/instances/trainer/stop")).status == 202
+        async with connect(shared.url, connections=1) as server:
+            await server.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
+        await until_mode(service, "redis")
+        await service.until("stopped")

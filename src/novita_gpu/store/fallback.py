@@ -30,6 +30,8 @@ BACK_AFTER = 3
 # Between two questions while it matters whether it answers.
 ASK_EVERY_S = 0.5
 ANSWER_S = 1.0
+# Between two trials of a server that is back and lacks something.
+TRY_EVERY_S = 5.0
 
 
 class Sides(Protocol):
@@ -61,7 +63,10 @@ class Workplace(Protocol):
 
 
 class Fallback:
-    """`watch` keeps the store's wire where it belongs. `calm_s` lies between looks at a server that answers."""
+    """`watch` keeps the store's wire where it belongs. `calm_s` lies between looks at a server that answers.
+
+    `unfit` tries what a server that is back can do, and answers what lacks: another one may be in its place.
+    """
 
     def __init__(
         self,
@@ -72,13 +77,14 @@ class Fallback:
         sides: Sides,
         work: Workplace,
         opened: Callable[[str], Store],
+        unfit: Callable[[Store], Awaitable[str]],
         now: Callable[[], datetime],
         calm_s: float = 10.0,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._shared, self._root, self._sides, self._now = store, shared, root, sides, now
-        self._work, self._works_at, self._opened = work, shared, opened
+        self._work, self._works_at, self._opened, self._unfit = work, shared, opened, unfit
         self._calm_s, self._pause, self._monotonic = calm_s, pause, monotonic
         self._asked = Wire(connect(shared, connections=1))
         self._doubt = asyncio.Event()
@@ -149,7 +155,22 @@ class Fallback:
         while answers < BACK_AFTER:
             await self._pause(ASK_EVERY_S)
             answers = answers + 1 if await self.answers() else 0
-        await self._come_back()
+        if await self._serves():
+            await self._come_back()
+        else:
+            await self._pause(TRY_EVERY_S)
+
+    async def _serves(self) -> bool:
+        """The server that is back can do what is needed of it. What lacks is why this goes on here."""
+        try:
+            async with self._opened(self._shared) as shared:
+                lack = await self._unfit(shared)
+        except Unavailable:
+            return False
+        if lack and lack != self.reason:
+            log.error("fallback.unfit", reason=lack)
+        self.reason = lack or self.reason
+        return not lack
 
     async def _go_away(self) -> None:
         """Reads go on from the view; writes wait until the private store has begun."""
