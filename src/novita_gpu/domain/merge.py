@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.instance import Attempt, AttemptState, Machine, Record, Wish
 from novita_gpu.domain.recovery import without_recovery
+from novita_gpu.domain.saving import joined
 
 STRENGTH = {Wish.RUNNING: 0, Wish.STOPPED: 1, Wish.DELETED: 2}
 # What a wish, or anything that is done about it, changes.
@@ -21,7 +22,7 @@ def merged(base: Record, ours: Record, theirs: Record) -> Record:
         return replace(ours, base=None)
     if _saw_less(base, ours, theirs):
         return _with_policies(_with_attempts(replace(ours, base=None), theirs), base, theirs)
-    facts = _with_attempts(theirs, ours)
+    facts = replace(_with_attempts(theirs, ours), saving=joined(theirs.saving, ours.saving))
     return _with_wish(_with_policies(facts, base, ours), base, ours, theirs)
 
 
@@ -81,6 +82,6 @@ def _with_wish(record: Record, base: Record, ours: Record, theirs: Record) -> Re
         operation_webhook_url=ours.operation_webhook_url,
         reason=ours.reason,
         failure=None,
-        saving=ours.saving if theirs.saving == base.saving else theirs.saving,
+        saving=ours.saving if theirs.saving == base.saving else record.saving,
     )
     return replace(wished, run=ours.run) if ours.wants is Wish.RUNNING else wished
