@@ -17,9 +17,9 @@ from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import CloudId, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.store import Store, open_store
-from novita_gpu.store.base import Delivery, Unavailable
+from novita_gpu.store.base import Answer, Claim, Delivery, Unavailable
 from tests.api.served import Rung
-from tests.domain.given import T0, ready
+from tests.domain.given import T0, attempt, ready
 from tests.store.samples import new_event, new_record
 from tests.valkey import forget, new_prefix
 
@@ -237,6 +237,58 @@ async def test_killed_anywhere_on_the_way_back_nothing_is_lost_or_doubled(
             if finished:
                 return
     raise AssertionError("it never ended")
+
+
+async def requested(two: Apart, store: Store, journal: Journal, record: Record, key: str = "k") -> None:
+    """A create with that Idempotency-Key."""
+    claim = Claim(key=key, fingerprint="f", token=two.new_id("clm"))
+    assert (await store.claims.claim(claim)).outcome == "ours"
+    answer = Answer(status=201, body=b'{"instanceId":"%s"}' % record.id.encode())
+    await journal.write(journal.change(None, record, CAUSE, T0, claim=claim, answer=answer))
+
+
+async def answer_to(store: Store, key: str = "k") -> bytes | None:
+    known = (await store.claims.claim(Claim(key=key, fingerprint="f", token="other"))).answer
+    return known and known.body
+
+
+async def test_who_asks_again_afterwards_gets_the_answer_that_was_given_here(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.parted()
+        made = new_record("a")
+        await requested(two, two.private, two.private_journal, made)
+        for _ in range(2):
+            await two.meet()
+            assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
+@pytest.mark.parametrize("bought", [False, True])
+async def test_a_create_that_the_server_did_late_and_that_was_asked_again_makes_one_instance(
+    valkey_url: str, bought: bool
+) -> None:
+    """N4: the shared one stood still with it; nobody was told of what it made."""
+    async with apart(valkey_url) as two:
+        await two.parted()
+        late, made = new_record("a"), new_record("a")
+        if bought:
+            late = replace(late, attempts=(attempt(),))
+        await requested(two, two.shared, two.shared_journal, late)
+        await requested(two, two.private, two.private_journal, made)
+        await two.meet()
+        there = await two.there(late)
+        assert (there.wants, there.deleted_at) == (Wish.DELETED, None if bought else T0)
+        assert (await two.there(made)).name == ("a-2" if bought else "a")
+        assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
+async def test_what_the_same_request_made_on_the_other_side_of_a_cut_line_stays_where_it_ran(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.parted()
+        running, made = replace(ready(), name="a"), new_record("a")
+        await requested(two, two.shared, two.shared_journal, running)
+        await requested(two, two.private, two.private_journal, made)
+        await two.meet()
+        assert ((await two.there(running)).wants, (await two.there(made)).name) == (Wish.RUNNING, "a-2")
 
 
 @pytest.mark.parametrize("done", [True, False])

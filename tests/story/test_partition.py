@@ -69,7 +69,9 @@ async def test_wishes_on_both_sides_are_all_kept_and_nothing_is_bought_twice(tmp
             for name, end in ends.items():
                 assert (await side.until(end, of=name))["status"] == end
         orphans = (await both.there.get("/events?type=sync.orphan_found")).json["events"]
-        assert ["made-here" in event["data"]["reason"] for event in orphans] in ([], [True]), "away nobody judges others"
+        assert ["made-here" in event["data"]["reason"] for event in orphans] in ([], [True]), (
+            "away nobody judges others"
+        )
         audit = both.there.audit()
         assert audit["everCreated"] == len(ends)
         assert len(audit["alive"]) == 4

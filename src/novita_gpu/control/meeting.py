@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.parting import PARTED, Base, base_of, copy
+from novita_gpu.control.same_request import SameRequest
 from novita_gpu.domain.events import Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned, Note
@@ -42,6 +43,7 @@ class Meeting:
 
     def __init__(self, private: Store, shared: Store, journal: Journal, now: Callable[[], datetime]) -> None:
         self._private, self._shared, self._journal, self._now = private, shared, journal, now
+        self._requests = SameRequest(private, shared, journal, now)
         self._events: dict[InstanceId, list[Event]] = defaultdict(list)
         self._open: dict[str, list[Delivery]] = defaultdict(list)
 
@@ -52,6 +54,7 @@ class Meeting:
             return Met()
         await self._shared.facts.raise_sequence(await private.records.last_sequence())
         await self._read()
+        await self._requests.bring()
         met = Met()
         for record in await private.records.load_many(await private.records.all_ids()):
             met = await self._met(record, session, met)
@@ -80,6 +83,8 @@ class Meeting:
     async def _met(self, record: Record, session: str, met: Met) -> Met:
         """What was written there is copied anew: should the shared store go out again, it moves on from that."""
         base = await base_of(record.id, self._private)
+        if base is None:
+            await self._requests.undo(record)
         ours = record if base or record.base is not None else await self._let_go_of(record)
         written = await self._written(ours, base, f"meet:{session}:{record.id}:{ours.revision}")
         if written is None:
