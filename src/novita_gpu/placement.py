@@ -20,9 +20,11 @@ from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
-from novita_gpu.store.fallback import Fallback
+from novita_gpu.store.fallback import Fallback, answers_at
 from novita_gpu.store.local import PrivateValkey
 from novita_gpu.store.pace import Pace
+from novita_gpu.store.slot import Slots
+from novita_gpu.store.wire import Wire, connect
 from novita_gpu.work import Work
 
 log = structlog.get_logger()
@@ -124,21 +126,26 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
     async def unfit(shared: Store) -> str:
         return "; ".join(await _unfit(shared, work, url))
 
-    root = settings.data_dir / "fallback"
+    async def answers() -> bool:
+        return await answers_at(asked)
+
+    asked = Wire(connect(url, connections=1))
+    stack.push_async_callback(asked.close)
     calm_s = 2 * pace.health.total_seconds()  # a fault on the way is noticed at once
     fallback = Fallback(
         store=store,
         shared=url,
-        root=root,
+        shelter=Slots(settings.data_dir / "fallback"),
         sides=sides,
         work=work,
         opened=lambda where: _store(settings, where),
+        answers=answers,
         unfit=unfit,
         now=utc_now,
         calm_s=calm_s,
     )
     stack.push_async_callback(fallback.close)
-    if not await fallback.answers():
+    if not await answers():
         await _begun_away(fallback, store, work, facts)
     else:
         _demanded(await _unfit(store, work, url))
