@@ -92,6 +92,19 @@ def wished(wish: Wish, record: Record) -> dict[str, Any]:
     return {"wants": wish, "generation": record.generation + 1, "operation": "op_away"}
 
 
+async def test_a_name_whose_former_owner_was_closed_unheard_does_not_hold_up_the_parting(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        old = await two.write(two.shared_journal, None, new_record("a"))
+        async with open_store(valkey_url, prefix=two.shared.keys.prefix) as behind:
+            await behind.view.load()
+            await two.write(two.shared_journal, old, replace(old, wants=Wish.DELETED, deleted_at=T0))
+            later = replace(new_record("a"), created_at=old.created_at + timedelta(hours=1))
+            behind.view.apply(await two.write(two.shared_journal, None, later))
+            await part(known_by(behind, {}, alone=True), two.private, "s1", T0)
+        assert await two.private.records.id_of_name("a") == later.id
+        assert await two.meet() == Met()
+
+
 async def test_what_never_moved_is_left_as_it_is(valkey_url: str) -> None:
     async with apart(valkey_url) as two:
         (record,) = await two.parted(replace(ready(), webhook_url=HOOK))

@@ -35,9 +35,12 @@ class Known(Value, frozen=True, kw_only=True):
 
 
 def known_by(store: Store, facts: Mapping[str, str], *, alone: bool) -> Known:
-    """What the view holds now."""
-    view = store.view
-    records = tuple(view.all())
+    """What the view holds now. Of two living records of one name the older was closed, which was not heard of here."""
+    view, newest = store.view, dict[str, InstanceId]()
+    for record in view.all():
+        if record.deleted_at is None:
+            newest.setdefault(record.name, record.id)
+    records = tuple(r for r in view.all() if r.deleted_at or newest[r.name] == r.id)
     activities = {record.id: at for record in records if (at := view.activity(record.id))}
     return Known(records=records, activities=activities, sequence=view.sequence, facts=dict(facts), alone=alone)
 
