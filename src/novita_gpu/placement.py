@@ -145,7 +145,7 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         calm_s=calm_s,
     )
     stack.push_async_callback(fallback.close)
-    if not await answers():
+    if not await fallback.is_there():
         await _begun_away(fallback, store, work, facts)
     else:
         _demanded(await _unfit(store, work, url))

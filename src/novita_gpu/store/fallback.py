@@ -140,6 +140,10 @@ class Fallback:
         """The private store stays with what is in it."""
         await self._shelter.leave(is_done=False)
 
+    async def is_there(self) -> bool:
+        """The shared server answers."""
+        return await self._answers()
+
     async def begin_away(self) -> str:
         """The address of the private store, where the shared one does not answer at start. Raises `CannotStart`."""
         url = self._works_at = await self._started(goes_on=True)
@@ -150,8 +154,8 @@ class Fallback:
         """Until the shared server has been out for a while."""
         await self._settle(self._shared)
         await self._shelter.leave(is_done=True)
-        await self._gather_up()
         while True:
+            await self._gather_up()
             self._doubt.clear()
             await self._heed(self._doubt, self._calm_s)
             if await self._is_out():
@@ -223,7 +227,7 @@ class Fallback:
         return self._private
 
     async def _gather_up(self) -> None:
-        """What processes left that were killed while the shared store was out. What cannot be met waits for a start."""
+        """What processes left that were killed while the shared store was out. What cannot be met now is met later."""
         try:
             await self._shelter.each_left(self._meet)
         except StoreError as fault:
