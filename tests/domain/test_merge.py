@@ -72,6 +72,14 @@ def test_a_delete_here_of_what_moved_there_is_a_wish_still_to_be_done() -> None:
     assert after.operation == "op_9"
 
 
+def test_that_a_machine_is_gone_is_known_afterwards_and_a_listing_confirms_it() -> None:
+    """A machine as young as this would else be missed for minutes."""
+    gone = tuple(replace(a, machine=MACHINE, gone_at=at(440)) for a in BASE.attempts)
+    here = ours(deleted_at=at(450), machine=None, attempts=gone, **wished(Wish.DELETED))
+    after = merged(BASE, here, theirs(**wished(Wish.STOPPED)))
+    assert (after.wants, after.machine, after.missing_at) == (Wish.DELETED, BASE.machine, at(440))
+
+
 def test_what_is_closed_there_stays_closed() -> None:
     closed = theirs(wants=Wish.DELETED, deleted_at=at(390), machine=None)
     assert merged(BASE, ours(**wished(Wish.RUNNING)), closed) == closed

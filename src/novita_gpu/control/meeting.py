@@ -3,15 +3,16 @@
 Every step may be repeated: a process that is killed in the midst of it begins again.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 import structlog
 from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
-from novita_gpu.control.parting import PARTED, Base, base_of, copy
+from novita_gpu.control.parting import PARTED, Base, base_of, chunks, copy
 from novita_gpu.control.same_request import SameRequest
 from novita_gpu.domain.events import Cause, Event, EventType
 from novita_gpu.domain.instance import InstanceId, Record, status
@@ -55,11 +56,15 @@ class Meeting:
         await self._shared.facts.raise_sequence(await private.records.last_sequence())
         await self._read()
         await self._requests.bring()
-        met = Met()
-        for record in await private.records.load_many(await private.records.all_ids()):
-            met = await self._met(record, session, met)
+        mets: list[Met] = []
+        for chunk in chunks(await private.records.load_many(await private.records.all_ids())):
+            mets += await _all(self._met(record, session) for record in chunk)
         await self._touch()
-        return met
+        return Met(
+            records=sum(met.records for met in mets),
+            new=sum(met.new for met in mets),
+            renamed=sum(met.renamed for met in mets),
+        )
 
     async def _read(self) -> None:
         """The events of this time, and the deliveries that are open still. What belongs to no record goes first."""
@@ -80,7 +85,7 @@ class Meeting:
                     await self._shared.events.append(event, self._open[event.id])
             after = events[-1].sequence
 
-    async def _met(self, record: Record, session: str, met: Met) -> Met:
+    async def _met(self, record: Record, session: str) -> Met:
         """What was written there is copied anew: should the shared store go out again, it moves on from that."""
         base = await base_of(record.id, self._private)
         if base is None:
@@ -88,10 +93,9 @@ class Meeting:
         ours = record if base or record.base is not None else await self._let_go_of(record)
         written = await self._written(ours, base, f"meet:{session}:{record.id}:{ours.revision}")
         if written is None:
-            return met
+            return Met()
         await copy(written, self._private, ours)
-        renamed = written.name != record.name
-        return Met(records=met.records + 1, new=met.new + (base is None), renamed=met.renamed + renamed)
+        return Met(records=1, new=int(base is None), renamed=int(written.name != record.name))
 
     async def _let_go_of(self, record: Record) -> Record:
         """From here on nothing is bought for it from the private store: others may, once it is in the shared one."""
@@ -173,3 +177,12 @@ class Meeting:
 def _unheard(ours: Record, theirs: Record) -> Record:
     """What one that was made here began with there: it was written before, and the answer was not heard."""
     return theirs if ours.generation > theirs.generation else ours
+
+
+async def _all(calls: Iterable[Awaitable[Met]]) -> list[Met]:
+    """Each is over when this is, also where one failed: nothing is written behind the back of what follows."""
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    failed = next((one for one in found if isinstance(one, BaseException)), None)
+    if failed:
+        raise failed
+    return [one for one in found if isinstance(one, Met)]

@@ -50,7 +50,7 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
     for name, value in known.facts.items():
         await private.facts.first(name, value)
     await private.facts.raise_sequence(known.sequence)
-    for chunk in _chunks(known.records):
+    for chunk in chunks(known.records):
         await asyncio.gather(*(copy(record, private, None) for record in chunk))
     for instance, at in known.activities.items():
         try:
@@ -93,5 +93,6 @@ def _fact(instance: InstanceId) -> str:
     return f"base:{instance}"
 
 
-def _chunks(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+def chunks(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+    """Each of so many as are written at once."""
     return (records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE))

@@ -22,7 +22,7 @@ def merged(base: Record, ours: Record, theirs: Record) -> Record:
         return replace(ours, base=None)
     if _saw_less(base, ours, theirs):
         return _with_policies(_with_attempts(replace(ours, base=None), theirs), base, theirs)
-    facts = replace(_with_attempts(theirs, ours), saving=joined(theirs.saving, ours.saving))
+    facts = replace(_with_absence(_with_attempts(theirs, ours), ours), saving=joined(theirs.saving, ours.saving))
     return _with_wish(_with_policies(facts, base, ours), base, ours, theirs)
 
 
@@ -54,6 +54,12 @@ def _adopted(record: Record, other: Record) -> Machine | None:
     """The other's machine, if the record has come to know it by the attempt just taken over."""
     machine, adopted = other.machine, {a.machine for a in record.attempts if a.state is AttemptState.ADOPTED}
     return machine if machine and machine.id in adopted and not record.deleted_at else None
+
+
+def _with_absence(record: Record, other: Record) -> Record:
+    """The cloud has told the other that this very machine is gone: else a young one would be missed for minutes."""
+    gone = [a.gone_at for a in other.attempts if record.machine and a.machine == record.machine.id and a.gone_at]
+    return replace(record, missing_at=record.missing_at or gone[0]) if gone else record
 
 
 def _with_policies(record: Record, base: Record, other: Record) -> Record:

@@ -132,6 +132,7 @@ class Wire:
         try:
             async with timeout(within_s) as limit:
                 await self._open.wait()
+                limit.reschedule(get_running_loop().time() + within_s)  # what was held has all its time for the answer
                 self._under_way.add(limit)
                 doubt = get_running_loop().call_later(within_s - ANSWER_WITHIN_S + DOUBT_AFTER_S, self._on_fault)
                 try:
