@@ -1,12 +1,14 @@
 """The shared Redis goes out: reads go on, money is still saved, and what was done meanwhile is there afterwards."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from novita_gpu.settings import WrongSettings
 from novita_gpu.store.wire import connect
@@ -232,3 +234,24 @@ async def test_a_server_that_may_throw_records_away_is_not_taken_in_the_place_of
             await server.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
         await until_mode(service, "redis")
         await service.until("stopped")
+
+
+async def test_a_fault_that_nobody_thought_of_does_not_end_the_watch(shared: SharedServer, tmp_path: Path) -> None:
+    """There is no place for a private store at first; once there is, all goes on in it."""
+    place = tmp_path / "data" / "fallback"
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        shutil.rmtree(place)
+        place.write_text("not a folder")
+        with capture_logs() as told:
+            shared.kill()
+            await eventually(lambda: any(line["event"] == "fallback.failed" for line in told))
+        assert (await service.instance())["status"] == "ready"
+        assert await mode(service) == "redis"
+        place.unlink()
+        await until_mode(service, "fallback")
+        assert (await service.post("/instances/trainer/stop")).status == 202
+        await service.until("stopped")
+        await shared.start()
+        await until_mode(service, "redis")
+        assert (await service.instance())["status"] == "stopped"
