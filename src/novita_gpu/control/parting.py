@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from novita_gpu.store import Store
 from novita_gpu.store.base import Change, NotRunning
 from novita_gpu.store.stored import record_document, record_of
 
+T = TypeVar("T")
 # Written last: a private store without it was never begun, or is done with.
 PARTED = "parted"
 
@@ -93,6 +95,6 @@ def _fact(instance: InstanceId) -> str:
     return f"base:{instance}"
 
 
-def chunks(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+def chunks(all_of_them: Sequence[T]) -> Iterable[Sequence[T]]:
     """Each of so many as are written at once."""
-    return (records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE))
+    return (all_of_them[start : start + AT_ONCE] for start in range(0, len(all_of_them), AT_ONCE))

@@ -4,6 +4,7 @@ A request that the shared server carried out late, or answered to nobody, was as
 are two instances for one wish.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,6 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.parting import chunks
 from novita_gpu.domain.events import Cause
 from novita_gpu.domain.instance import InstanceId, Record, Wish
 from novita_gpu.domain.recovery import without_recovery
@@ -39,11 +41,17 @@ class SameRequest:
 
     async def bring(self) -> None:
         """The answers that were given here are those that the shared store gives."""
-        for kept in await self._private.claims.answered():
-            before = await self._shared.claims.bring(kept)
-            ours, theirs = _created(kept.answer), _created(before)
-            if ours and theirs and ours != theirs:
-                self._made_there[ours] = theirs
+        for chunk in chunks(await self._private.claims.names()):
+            await asyncio.gather(*map(self._bring, chunk))
+
+    async def _bring(self, name: str) -> None:
+        kept = await self._private.claims.kept(name)
+        if kept is None:
+            return
+        before = await self._shared.claims.bring(kept)
+        ours, theirs = _created(kept.answer), _created(before)
+        if ours and theirs and ours != theirs:
+            self._made_there[ours] = theirs
 
     async def undo(self, ours: Record) -> None:
         """What the same request made there is deleted, as nobody was told of it; not where it ran: it may be in use."""

@@ -45,17 +45,15 @@ class Claims:
         words = (claim.fingerprint, claim.token, encode(answer), millis(ANSWERED_FOR))
         return bool(await self._wire.number(KEEP, (self._keys.claim(claim.key),), words))
 
-    async def answered(self) -> list[Kept]:
-        """Every answer that is kept. Looks at the whole store."""
-        pattern = self._keys.claim_named("*")
-        names = [key.decode().rpartition(":")[2] for key in await self._wire.keys(pattern)]
-        return [kept for name in sorted(names) if (kept := await self._kept(name))]
+    async def names(self) -> list[str]:
+        """Of every key that is marked or has an answer, hashed. Looks at the whole store."""
+        return sorted(key.decode().rpartition(":")[2] for key in await self._wire.keys(self._keys.claim_named("*")))
 
     async def bring(self, kept: Kept) -> Answer | None:
         """Keeps another store's answer for 24 h, also in the place of one that is kept here for the same request: that
         is answered.
         """
-        before = await self._kept(kept.name)
+        before = await self.kept(kept.name)
         if before and before.fingerprint != kept.fingerprint:
             return None
         token = before.token if before else kept.token
@@ -63,7 +61,8 @@ class Claims:
         await self._wire.number(KEEP, (self._keys.claim_named(kept.name),), words)
         return before.answer if before else None
 
-    async def _kept(self, name: str) -> Kept | None:
+    async def kept(self, name: str) -> Kept | None:
+        """The answer to the key with that hash, if it has one."""
         fields = await self._wire.hmget(self._keys.claim_named(name), "fingerprint", "token", "answer")
         fingerprint, token, answer = fields
         if not fingerprint or not token or not answer:
