@@ -65,7 +65,7 @@ FACTS = {
     "orphans": "machines of ours that nobody has; removed when there are none",
     "told:<machine>": "that an orphan was told of; removed when it is none any more",
     "parted": "of a private store: it was begun, and is not done with",
-    "base:<id>": "of a private store: a record as the shared one had it when it was copied",
+    "base:<id>:<revision>": "of a private store: a record as the shared one had it when it was copied",
 }
 # Kept by docket: what follows `work:`, as a pattern and as shown; type; how long; what it is.
 WORK = (

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import cast
 
 from novita_gpu.domain.instance import InstanceId, Record, status
+from novita_gpu.placement import utc_now
 from novita_gpu.store import Store
 from novita_gpu.store.base import Unavailable
-from novita_gpu.wiring import utc_now
 
 LOOK_EVERY_S = 0.25
 # Later than what a pass takes: from here on it matters who has it in hand.

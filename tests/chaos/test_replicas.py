@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from novita_gpu.client import ApiError, Client
+from novita_gpu.placement import utc_now
 from novita_gpu.store import open_store
-from novita_gpu.wiring import utc_now
 from tests.chaos.callers import Person, Promises, client_of
 from tests.chaos.overdue import Overdue
 from tests.chaos.processes import Kept, answering, command, durable_store, free_port, settings, simulated_cloud

@@ -6,6 +6,7 @@ Every step may be repeated: a process that is killed in the midst of it begins a
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -38,6 +39,9 @@ class Met(Value, frozen=True, kw_only=True):
     new: int = 0
     renamed: int = 0
 
+    def __add__(self, other: "Met") -> "Met":
+        return Met(records=self.records + other.records, new=self.new + other.new, renamed=self.renamed + other.renamed)
+
 
 class Meeting:
     """`journal` writes to the shared store."""
@@ -60,11 +64,7 @@ class Meeting:
         for chunk in chunks(await private.records.load_many(await private.records.all_ids())):
             mets += await _all(self._met(record, session) for record in chunk)
         await self._touch()
-        return Met(
-            records=sum(met.records for met in mets),
-            new=sum(met.new for met in mets),
-            renamed=sum(met.renamed for met in mets),
-        )
+        return sum(mets, Met())
 
     async def _read(self) -> None:
         """The events of this time, and the deliveries that are open still. What belongs to no record goes first."""
@@ -86,15 +86,21 @@ class Meeting:
             after = events[-1].sequence
 
     async def _met(self, record: Record, session: str) -> Met:
-        """What was written there is copied anew: should the shared store go out again, it moves on from that."""
-        base = await base_of(record.id, self._private)
+        """What was written there is copied anew: whatever moves here from then on, moves on from that. One that moved
+        just now is left to the next time.
+        """
+        base = await base_of(record, self._private)
         if base is None:
             await self._requests.undo(record)
-        ours = record if base or record.base is not None else await self._let_go_of(record)
+        try:
+            ours = record if base or record.base is not None else await self._let_go_of(record)
+        except Stale:
+            return Met()
         written = await self._written(ours, base, f"meet:{session}:{record.id}:{ours.revision}")
         if written is None:
             return Met()
-        await copy(written, self._private, ours)
+        with suppress(Stale):
+            await copy(written, self._private, ours)
         return Met(records=1, new=int(base is None), renamed=int(written.name != record.name))
 
     async def _let_go_of(self, record: Record) -> Record:
@@ -124,7 +130,7 @@ class Meeting:
 
     async def _change(self, ours: Record, base: Base | None, theirs: Record | None, name: str) -> Change | None:
         events = await self._untold(ours.id) if theirs else self._events[ours.id]
-        if base and base.copied == ours.revision and not events and theirs:
+        if base and base.is_copied_as(ours) and not events and theirs:
             return None
         if theirs is None:
             return None if base and ours.deleted_at else self._as_new(ours, name, events)

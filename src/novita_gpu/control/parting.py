@@ -70,29 +70,33 @@ class Base(Value, frozen=True, kw_only=True):
     record: Record
     copied: int
 
+    def is_copied_as(self, ours: Record) -> bool:
+        """It never moved since."""
+        return ours.revision == self.copied
+
 
 async def copy(record: Record, private: Store, before: Record | None) -> None:
     """Of what the shared store has, in the place of `before`; with it as it is there, to tell later what moved.
 
-    What comes before its commit is repeated with it.
+    Raises `Stale` where that has moved meanwhile: then it has the base that it had.
     """
     copied = max(record.revision, before.revision if before else 0) + 1
-    await private.facts.put(_fact(record.id), f"{record.revision} {copied} {record_document(record).decode()}")
+    await private.facts.put(_fact(record.id, record.revision), f"{copied} {record_document(record).decode()}")
     after = replace(record, base=record.revision)
     await private.records.commit(Change(id=f"copy:{record.id}:{copied}", before=before, after=after))
 
 
-async def base_of(instance: InstanceId, private: Store) -> Base | None:
+async def base_of(ours: Record, private: Store) -> Base | None:
     """None: it was made in the private store."""
-    stored = await private.facts.fact(_fact(instance))
+    stored = await private.facts.fact(_fact(ours.id, ours.base)) if ours.base is not None else None
     if stored is None:
         return None
-    revision, copied, document = stored.split(" ", 2)
-    return Base(record=record_of(document.encode(), revision.encode(), b"0"), copied=int(copied))
+    copied, document = stored.split(" ", 1)
+    return Base(record=record_of(document.encode(), str(ours.base).encode(), b"0"), copied=int(copied))
 
 
-def _fact(instance: InstanceId) -> str:
-    return f"base:{instance}"
+def _fact(instance: InstanceId, base: int) -> str:
+    return f"base:{instance}:{base}"
 
 
 def chunks(all_of_them: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -37,8 +37,12 @@ class Sides(Protocol):
         """Fills an empty private store with what is known here."""
         ...
 
+    async def bring(self, private: Store, shared: Store) -> None:
+        """Writes what moved in the private store to the shared one. May be repeated; what moves meanwhile is left."""
+        ...
+
     async def meet(self, private: Store, shared: Store) -> None:
-        """Writes what moved in the private store to the shared one. May be repeated."""
+        """The same for the last time, while nothing moves. May be repeated until it is through."""
         ...
 
     async def is_begun(self, private: Store) -> bool:
@@ -208,9 +212,13 @@ class Fallback:
             self._works_at = url
 
     async def _come_back(self) -> None:
-        """What is under way ends first, so that its answer is written before the stores meet."""
+        """What is under way ends first, so that its answer is written before the stores meet. Writes are held only for
+        what moved while the most of it was brought.
+        """
         self._works_at = ""
         await self._work.rest()
+        async with self._opened(self._private) as private, self._opened(self._shared) as shared:
+            await self._sides.bring(private, shared)
         self._store.wire.hold()
         await self._meet(self._private)
         await self._store.wire.turn_to(self._shared)
