@@ -43,6 +43,9 @@ class Overdue:
     longest_s: float = 0.0
     lost_s: float = 0.0
     late: dict[tuple[InstanceId, datetime], float] = field(default_factory=dict[tuple[InstanceId, datetime], float])
+    since: dict[tuple[InstanceId, datetime], datetime] = field(
+        default_factory=dict[tuple[InstanceId, datetime], datetime]
+    )
     seen: Counter[str] = field(default_factory=Counter[str])
     looks: int = 0
     story: list[str] = field(default_factory=list[str])
@@ -75,7 +78,7 @@ class Overdue:
     def _note(self, record: Record, due: datetime, now: datetime, workers: Sequence[str]) -> None:
         late = (now - due).total_seconds()
         deaths = [self.killed[pid] for pid in map(_pid, workers) if pid in self.killed]
-        since = max((due, *deaths))
+        since = self.since[record.id, due] = max((self.since.get((record.id, due), due), *deaths))
         self.late[record.id, due] = late
         self.longest_s, self.lost_s = max(self.longest_s, late), max(self.lost_s, (now - since).total_seconds())
         if late > LATE_S:

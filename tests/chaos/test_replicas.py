@@ -50,7 +50,12 @@ QUIET_S = 30.0
 HEARD_WITHIN_S = 1.0
 # A killed replica's pass is another's by then; how long that took itself is not lost.
 LOST_AT_MOST_S = 15.0
-SPOT: dict[str, Any] = {"billing_mode": "spot", "recovery": {"on_reclaim": "migrate"}}
+# Started again, a machine that was taken before has lost its place.
+SPOT: dict[str, Any] = {
+    "billing_mode": "spot",
+    "recovery": {"on_reclaim": "migrate"},
+    "on_start_capacity": "migrate",
+}
 # Statuses in which some instance must have been when replicas were killed.
 PHASES = {"creating", "running", "ready", "starting", "stopping", "stopped", "deleting", "migrating"}
 
