@@ -275,6 +275,19 @@ async def test_who_asks_again_afterwards_gets_the_answer_that_was_given_here(val
             assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
 
 
+async def test_a_refusal_here_takes_no_answer_away_that_was_given_before(valkey_url: str) -> None:
+    """Away the key was not known, and its name was taken."""
+    async with apart(valkey_url) as two:
+        made = new_record("a")
+        await requested(two, two.shared, two.shared_journal, made)
+        await two.parted()
+        claim = Claim(key="k", fingerprint="f", token="t")
+        await two.private.claims.claim(claim)
+        await two.private.claims.keep(claim, Answer(status=409, body=b"taken"))
+        await two.meet()
+        assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
 @pytest.mark.parametrize("bought", [False, True])
 async def test_a_create_that_the_server_did_late_and_that_was_asked_again_makes_one_instance(
     valkey_url: str, bought: bool

@@ -48,8 +48,11 @@ class SameRequest:
         kept = await self._private.claims.kept(name)
         if kept is None:
             return
-        before = await self._shared.claims.bring(kept)
-        ours, theirs = _created(kept.answer), _created(before)
+        before = await self._shared.claims.kept(name)
+        ours, theirs = _created(kept.answer), _created(before.answer if before else None)
+        if before and not (ours and theirs):
+            return  # who asked again here, where it was not known, was refused: that is no better answer
+        await self._shared.claims.bring(kept)
         if ours and theirs and ours != theirs:
             self._made_there[ours] = theirs
 
