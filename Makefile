@@ -46,14 +46,17 @@ prove: install
 idle: install
 	@python -m tests.idle --days $${DAYS:-3} --fleets $${FLEETS:-4} --from $${SEED:-0} $(ARGS)
 
-# Killed in the midst of fifty creates, again and again, and under load for SECONDS_OF_CHAOS; SEED changes the moments. Then
-# without its cloud for OUT_SECONDS.
+# Killed in the midst of fifty creates, again and again; under load for SECONDS_OF_CHAOS; one of three replicas every ten
+# seconds, for SECONDS_OF_REPLICAS; without its Redis, and without its cloud, for SECONDS_WITHOUT_REDIS each. SEED changes the moments.
 chaos: install
-	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} OUT_SECONDS=$${OUT_SECONDS:-300} \
+	@ROUNDS=$${ROUNDS:-10} SECONDS_OF_CHAOS=$${SECONDS_OF_CHAOS:-180} SECONDS_OF_REPLICAS=$${SECONDS_OF_REPLICAS:-300} \
+		SECONDS_WITHOUT_REDIS=$${SECONDS_WITHOUT_REDIS:-180} SECONDS_WITHOUT_CLOUD=$${SECONDS_WITHOUT_CLOUD:-300} \
 		pytest -n 0 -s tests/chaos $(ARGS)
 
-# What an idle replica asks of Redis, for each REDIS_PROFILE, over SECONDS.
+# How soon one replica answers what another commits, COMMITS of them; what an idle one asks of Redis, for each
+# REDIS_PROFILE, over SECONDS.
 bench: install
+	@python -m tests.server.promptness --commits $${COMMITS:-500}
 	@python -m tests.server.idle_cost --seconds $${SECONDS:-120} $(ARGS)
 
 # Requests made of the OpenAPI document, SECONDS with each kind of key and without one; the first by SEED.

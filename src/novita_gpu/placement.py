@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,11 @@ from novita_gpu.domain.ids import ENTROPY_BYTES, ulid
 from novita_gpu.domain.instance import InstanceId
 from novita_gpu.settings import Settings, WrongSettings
 from novita_gpu.store import Store, open_store
-from novita_gpu.store.fallback import Fallback
+from novita_gpu.store.fallback import Fallback, answers_at
 from novita_gpu.store.local import PrivateValkey
 from novita_gpu.store.pace import Pace
+from novita_gpu.store.slot import Slots
+from novita_gpu.store.wire import Wire, connect
 from novita_gpu.work import Work
 
 log = structlog.get_logger()
@@ -67,8 +69,8 @@ async def placed(settings: Settings, pace: Pace) -> AsyncGenerator[Placed]:
             url, keep = valkey.url, valkey.supervise
         store = await stack.enter_async_context(_store(settings, url))
         work = _work(settings, store, url, pace)
-        if settings.redis_url and not await _serves(store):
-            work.polls(url)
+        if settings.redis_url:
+            _demanded(await _unfit(store, work, url))
         await stack.enter_async_context(work.open())
         facts: dict[str, str] = {}
         store.view.on_emptied(Restoring(store, facts, utc_now, new_id).restore)
@@ -120,23 +122,33 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
         now=utc_now,
         new_id=new_id,
     )
-    root = settings.data_dir / "fallback"
+
+    async def unfit(shared: Store) -> str:
+        return "; ".join(await _unfit(shared, work, url))
+
+    async def answers() -> bool:
+        return await answers_at(asked)
+
+    asked = Wire(connect(url, connections=1))
+    stack.push_async_callback(asked.close)
     calm_s = 2 * pace.health.total_seconds()  # a fault on the way is noticed at once
     fallback = Fallback(
         store=store,
         shared=url,
-        root=root,
+        shelter=Slots(settings.data_dir / "fallback"),
         sides=sides,
         work=work,
         opened=lambda where: _store(settings, where),
+        answers=answers,
+        unfit=unfit,
         now=utc_now,
         calm_s=calm_s,
     )
     stack.push_async_callback(fallback.close)
-    if not await fallback.answers():
+    if not await fallback.is_there():
         await _begun_away(fallback, store, work, facts)
-    elif not await _serves(store):
-        work.polls(url)
+    else:
+        _demanded(await _unfit(store, work, url))
     await stack.enter_async_context(work.open())
     return Placed(
         store=store,
@@ -149,15 +161,20 @@ async def _with_fallback(settings: Settings, url: str, pace: Pace, stack: AsyncE
     )
 
 
-async def _serves(store: Store) -> bool:
-    """Tries what the shared server can do; answers whether its reads block. Raises `WrongSettings` for what lacks."""
+async def _unfit(store: Store, work: Work, url: str) -> list[str]:
+    """Tries what the shared server can do, and answers what lacks. Work polls where reads do not block."""
     found = await store.lacks()
-    fatal = [("REDIS_URL", str(lack)) for lack in found if not lack.can_do_without]
-    if fatal:
-        raise WrongSettings(fatal)
     for lack in found:
-        log.warning("store.lacks", what=lack.what, why=lack.why, so=lack.so)
-    return not found
+        if lack.can_do_without:
+            log.warning("store.lacks", what=lack.what, why=lack.why, so=lack.so)
+    work.polls(url if found else None)
+    return [str(lack) for lack in found if not lack.can_do_without]
+
+
+def _demanded(lacks: Sequence[str]) -> None:
+    """Raises `WrongSettings` where something lacks: nothing is stored on such a server."""
+    if lacks:
+        raise WrongSettings([("REDIS_URL", lack) for lack in lacks])
 
 
 async def _begun_away(fallback: Fallback, store: Store, work: Work, facts: dict[str, str]) -> None:

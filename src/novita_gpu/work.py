@@ -244,8 +244,8 @@ class Work:
         """Where the first life is, if not where it was to be."""
         self._url = url
 
-    def polls(self, url: str) -> None:
-        """The reads of that server do not block."""
+    def polls(self, url: str | None) -> None:
+        """The reads of that server do not block; None: those of all do."""
         self._polls = url
 
     async def rest(self) -> None:

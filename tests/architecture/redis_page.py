@@ -72,9 +72,8 @@ FACTS = {
     "orphans": "machines of ours that nobody has; removed when there are none",
     "told:<machine>": "that an orphan was told of; removed when it is none any more",
     "parted": "of a private store: it was begun, and is not done with",
-    "base:<id>": "of a private store: a record as it was when the stores parted",
+    "base:<id>:<revision>": "of a private store: a record as the shared one had it when it was copied",
     "base:keys": "of a private store: which API keys there were when the stores parted",
-    "met:<id>": "of a private store: the record was written to the shared one",
 }
 # Kept by docket: what follows `work:`, as a pattern and as shown; type; how long; what it is.
 WORK = (

@@ -111,6 +111,11 @@ class Kept:
         self._is_left = False
         folder.mkdir(exist_ok=True)
 
+    @property
+    def pid(self) -> int:
+        """Of the last that was started."""
+        return self._program.pid if self._program else 0
+
     def kill(self) -> None:
         """Wherever it stands, also while it starts; nothing while there is none."""
         if self._program:

@@ -17,9 +17,9 @@ from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import CloudId, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.store import Store, open_store
-from novita_gpu.store.base import Delivery, Unavailable
+from novita_gpu.store.base import Answer, Claim, Delivery, Unavailable
 from tests.api.served import Rung
-from tests.domain.given import T0, ready
+from tests.domain.given import T0, attempt, ready
 from tests.store.samples import new_event, new_record
 from tests.valkey import forget, new_prefix
 
@@ -90,6 +90,19 @@ async def pending(store: Store) -> list[Delivery]:
 
 def wished(wish: Wish, record: Record) -> dict[str, Any]:
     return {"wants": wish, "generation": record.generation + 1, "operation": "op_away"}
+
+
+async def test_a_name_whose_former_owner_was_closed_unheard_does_not_hold_up_the_parting(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        old = await two.write(two.shared_journal, None, new_record("a"))
+        async with open_store(valkey_url, prefix=two.shared.keys.prefix) as behind:
+            await behind.view.load()
+            await two.write(two.shared_journal, old, replace(old, wants=Wish.DELETED, deleted_at=T0))
+            later = replace(new_record("a"), created_at=old.created_at + timedelta(hours=1))
+            behind.view.apply(await two.write(two.shared_journal, None, later))
+            await part(known_by(behind, {}, alone=True), two.private, "s1", T0)
+        assert await two.private.records.id_of_name("a") == later.id
+        assert await two.meet() == Met()
 
 
 async def test_what_never_moved_is_left_as_it_is(valkey_url: str) -> None:
@@ -234,6 +247,106 @@ async def test_killed_anywhere_on_the_way_back_nothing_is_lost_or_doubled(
             events = await two.shared.events.read(limit=500)
             assert len({event.id for event in events}) == len(events), number
             assert len(await pending(two.shared)) == 1 + len(await pending(two.private))
+            if finished:
+                return
+    raise AssertionError("it never ended")
+
+
+async def requested(two: Apart, store: Store, journal: Journal, record: Record, key: str = "k") -> None:
+    """A create with that Idempotency-Key."""
+    claim = Claim(key=key, fingerprint="f", token=two.new_id("clm"))
+    assert (await store.claims.claim(claim)).outcome == "ours"
+    answer = Answer(status=201, body=b'{"instanceId":"%s"}' % record.id.encode())
+    await journal.write(journal.change(None, record, CAUSE, T0, claim=claim, answer=answer))
+
+
+async def answer_to(store: Store, key: str = "k") -> bytes | None:
+    known = (await store.claims.claim(Claim(key=key, fingerprint="f", token="other"))).answer
+    return known and known.body
+
+
+async def test_who_asks_again_afterwards_gets_the_answer_that_was_given_here(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.parted()
+        made = new_record("a")
+        await requested(two, two.private, two.private_journal, made)
+        for _ in range(2):
+            await two.meet()
+            assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
+async def test_a_refusal_here_takes_no_answer_away_that_was_given_before(valkey_url: str) -> None:
+    """Away the key was not known, and its name was taken."""
+    async with apart(valkey_url) as two:
+        made = new_record("a")
+        await requested(two, two.shared, two.shared_journal, made)
+        await two.parted()
+        claim = Claim(key="k", fingerprint="f", token="t")
+        await two.private.claims.claim(claim)
+        await two.private.claims.keep(claim, Answer(status=409, body=b"taken"))
+        await two.meet()
+        assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
+@pytest.mark.parametrize("bought", [False, True])
+async def test_a_create_that_the_server_did_late_and_that_was_asked_again_makes_one_instance(
+    valkey_url: str, bought: bool
+) -> None:
+    """N4: the shared one stood still with it; nobody was told of what it made."""
+    async with apart(valkey_url) as two:
+        await two.parted()
+        late, made = new_record("a"), new_record("a")
+        if bought:
+            late = replace(late, attempts=(attempt(),))
+        await requested(two, two.shared, two.shared_journal, late)
+        await requested(two, two.private, two.private_journal, made)
+        await two.meet()
+        there = await two.there(late)
+        assert (there.wants, there.deleted_at) == (Wish.DELETED, None if bought else T0)
+        assert (await two.there(made)).name == ("a-2" if bought else "a")
+        assert await answer_to(two.shared) == b'{"instanceId":"%s"}' % made.id.encode()
+
+
+async def test_what_the_same_request_made_on_the_other_side_of_a_cut_line_stays_where_it_ran(valkey_url: str) -> None:
+    async with apart(valkey_url) as two:
+        await two.parted()
+        running, made = replace(ready(), name="a"), new_record("a")
+        await requested(two, two.shared, two.shared_journal, running)
+        await requested(two, two.private, two.private_journal, made)
+        await two.meet()
+        assert ((await two.there(running)).wants, (await two.there(made)).name) == (Wish.RUNNING, "a-2")
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_out_again_in_the_midst_of_it_what_is_wished_after_that_is_kept_too(valkey_url: str, done: bool) -> None:
+    """And of what may be there by now nothing is bought from here."""
+    for number in range(1, 60):
+        async with apart(valkey_url) as two:
+            (moved,) = await two.parted(replace(ready(), webhook_url=HOOK))
+            await two.moved(moved, **wished(Wish.STOPPED, moved))
+            made = await two.write(two.private_journal, None, replace(new_record("c"), webhook_url=HOOK))
+            whole = two.shared.wire._words  # pyright: ignore[reportPrivateUsage]
+            dying(two.shared, number, done=done)
+            finished = False
+            try:
+                await two.meet()
+                finished = True
+            except Unavailable:
+                pass
+            two.shared.wire._words = whole  # pyright: ignore[reportPrivateUsage]
+            copy, is_there = await two.private.records.load(made.id), await two.shared.records.load(made.id)
+            assert copy
+            assert copy.base is not None or not is_there, number
+            for record, wish in ((moved, Wish.DELETED), (made, Wish.STOPPED)):
+                here = await two.private.records.load(record.id)
+                assert here
+                await two.moved(record, **wished(wish, here))
+            await two.meet()
+            assert ((await two.there(moved)).wants, (await two.there(made)).wants) == (Wish.DELETED, Wish.STOPPED)
+            events = await two.shared.events.read(limit=500)
+            told = {event.id for event in await two.private.events.read(limit=500)}
+            assert len({event.id for event in events}) == len(events), number
+            assert told <= {event.id for event in events}
             if finished:
                 return
     raise AssertionError("it never ended")

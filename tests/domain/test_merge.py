@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.instance import AttemptState, Failure, MutationKind, Record, Run, RunKind, Status, Wish, status
 from novita_gpu.domain.merge import merged
+from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import AutoStop
 from tests.domain.given import MACHINE, T0, at, attempt, mutation, new, ready
 
@@ -69,6 +70,14 @@ def test_a_delete_here_of_what_moved_there_is_a_wish_still_to_be_done() -> None:
     after = merged(BASE, here, there)
     assert (after.wants, after.deleted_at, after.machine) == (Wish.DELETED, None, BASE.machine)
     assert after.operation == "op_9"
+
+
+def test_that_a_machine_is_gone_is_known_afterwards_and_a_listing_confirms_it() -> None:
+    """A machine as young as this would else be missed for minutes."""
+    gone = tuple(replace(a, machine=MACHINE, gone_at=at(440)) for a in BASE.attempts)
+    here = ours(deleted_at=at(450), machine=None, attempts=gone, **wished(Wish.DELETED))
+    after = merged(BASE, here, theirs(**wished(Wish.STOPPED)))
+    assert (after.wants, after.machine, after.missing_at) == (Wish.DELETED, BASE.machine, at(440))
 
 
 def test_what_is_closed_there_stays_closed() -> None:
@@ -139,3 +148,11 @@ def test_n12_an_attempt_that_was_begun_there_is_never_forgotten(state: AttemptSt
 def test_t2_what_was_sent_there_is_not_written_over_by_a_later_look_from_here() -> None:
     there = theirs(mutation=mutation(MutationKind.STOP, 390))
     assert merged(BASE, ours(reason="seen here"), there).mutation == there.mutation
+
+
+def test_what_was_saved_on_either_side_is_not_forgotten_and_not_counted_twice() -> None:
+    """It was stopped for idleness here, and started again; others deleted it meanwhile."""
+    here = ours(saving=Saving(stops=2, spared=500), **wished(Wish.RUNNING))
+    there = theirs(saving=Saving(stops=1, spared=800), **wished(Wish.DELETED))
+    after = merged(BASE, here, there)
+    assert (after.wants, after.saving) == (Wish.DELETED, Saving(stops=2, spared=800))

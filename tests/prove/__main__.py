@@ -1,6 +1,7 @@
 """`make prove`: the whole search, on all cores. Exit 1 if a promise was broken.
 
-Every single cut and bad answer, on one replica and on two, pairs, then schedules by chance for `--minutes`.
+Every single cut and bad answer, on one replica and on two, some around a parting of stores, pairs, then schedules by
+chance for `--minutes`.
 
 python -m tests.prove [--minutes N] [--processes N] [--from SEED] [--every-pair]
 python -m tests.prove --replay FILE      one schedule with its trace
@@ -25,6 +26,8 @@ from tests.prove.tally import Tally
 
 KEPT = Path(__file__).parent / "regressions"
 MOST_SEEDS = 10_000_000
+# Of so many cuts and bad answers around a parting one is explored; all with `--every-pair`.
+PARTED = 4
 
 
 def main() -> int:
@@ -61,6 +64,7 @@ async def _explore(turn: int, of: int, minutes: float, first: int, *, every_pair
         share = Share(own, turn, of, told)
         await share.singles()
         await share.singles(replicas=2)
+        await share.parted(1 if every_pair else PARTED)
         await share.pairs(every=every_pair)
         until = time.monotonic() + minutes * 60
         await share.by_chance(range(first, MOST_SEEDS), lambda: time.monotonic() < until)

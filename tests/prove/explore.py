@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -21,11 +22,13 @@ from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import compute_rate
 from novita_gpu.store import Store
 from novita_gpu.store.base import NotRunning
+from novita_gpu.store.fallback import Fallback
 from novita_gpu.store.pace import LOCAL
+from tests.prove.apart import PRIVATE, Slots
 from tests.prove.doorbell import Doorbell, Job
 from tests.prove.replica import MOVING, MUTATION_TIMEOUT, POLICY, RESTING, Replica, store_on
 from tests.prove.schedule import Hazard, Outside, Schedule, Trouble, Wish
-from tests.prove.seams import Straight, straight_wire
+from tests.prove.seams import SHARED, Straight, straight_wire
 from tests.prove.turns import Killed, Life, Turn, Turns
 from tests.prove.verdict import Answers, verdict
 from tests.prove.watch import Watch
@@ -59,8 +62,17 @@ class Outcome:
 class Exploration:
     """The cloud, the clock, the doorbell and the store outlive every process. A `seams.Scene`."""
 
-    def __init__(self, redis: Straight, prefix: str, schedule: Schedule, *, traced: bool = False) -> None:
+    def __init__(
+        self,
+        redis: Straight,
+        prefix: str,
+        schedule: Schedule,
+        *,
+        privates: Sequence[Straight] = (),
+        traced: bool = False,
+    ) -> None:
         self.schedule = schedule
+        self.places = {SHARED: redis, **dict(zip(PRIVATE, privates, strict=False))}
         self.simulator = sim.Simulator(sim.SimulatorSettings(timing=TIMING, rate=0.0))
         self.turns = Turns(self.now, schedule.order)
         self.doorbell = Doorbell(self.now, MOVING.total_seconds())
@@ -74,21 +86,33 @@ class Exploration:
         self.limits = Limits(max_burn=schedule.room * compute_rate(DEAREST)) if schedule.room else UNLIMITED
         self.answers = Answers()
         self.beats: list[tuple[InstanceId, float]] = []
-        self._redis, self._prefix = redis, prefix
+        self._prefix = prefix
+        self._slots = Slots(self.places, lambda: Doorbell(self.now, MOVING.total_seconds()))
         self._numbers, self._lives = count(1), count(1)
         self._began = self.now()
-        self.outside: Store = store_on(straight_wire(redis), prefix, self._instant, self.new_id, asyncio.sleep)
+        self.outsides = {
+            place: store_on(straight_wire(straight), prefix, self._instant, self.new_id, asyncio.sleep)
+            for place, straight in self.places.items()
+        }
+        self.outside: Store = self.outsides[SHARED]
         self._listening = Listening(self.outside, self._instant)
         self._marked_at = 0.0
         twins = makes_twins(schedule)
         most = None if twins or schedule.outside else self.limits.max_burn
-        self.watch = Watch(self.simulator, self.outside.records.load, twins, most, at_once=2 if schedule.spot else 1)
+        self.watch = Watch(
+            self.simulator,
+            self.outside.records.load,
+            twins,
+            most,
+            at_once=2 if schedule.spot else 1,
+            parted=bool(schedule.parted),
+        )
         self._people = Life("people")
         self._replicas: list[Replica] = []
-        self._births: list[float] = [self._began] * schedule.replicas
+        self._births: list[tuple[float, int]] = [(self._began, number) for number in range(schedule.replicas)]
         self._to_come = sorted((*schedule.wishes, *schedule.outside), key=lambda each: each.at)
         self._counts: Counter[str] = Counter()
-        self._is_calm = False
+        self._is_calm = self._was_cut = False
         self._seen_at = self._lasts_until = 0.0
         self.names: list[str] = []
         self.seams: list[str] = []
@@ -105,8 +129,16 @@ class Exploration:
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_{ulid(self._instant(), next(self._numbers).to_bytes(ENTROPY_BYTES, 'big'))}"
 
-    async def written(self, instance: str) -> None:
-        await self.watch.written(instance)
+    async def written(self, instance: str, place: str) -> None:
+        if place == SHARED:
+            await self.watch.written(instance)
+        elif record := await self.outsides[place].records.load(InstanceId(instance)):
+            self.watch.written_away(record)
+
+    def is_cut(self) -> bool:
+        """The line from the first replica to the shared store."""
+        since = self.now() - self._began
+        return not self._is_calm and any(cut.at <= since < cut.at + cut.seconds for cut in self.schedule.parted)
 
     async def run(self) -> Outcome:
         """Raises nothing of what is explored; what broke is in the outcome."""
@@ -130,6 +162,8 @@ class Exploration:
         """Everybody is answered, and whatever was to go wrong has, or has nothing left to go wrong with."""
         if self._to_come or self._people.tasks or self.now() < max(self._lasts_until, self.elsewhere_until):
             return False
+        if self.now() < max((self._began + cut.at + cut.seconds for cut in self.schedule.parted), default=0.0):
+            return False
         return self.met.total() >= sum(hazard.times for hazard in self.schedule.hazards) or self._is_at_rest()
 
     def _calm_down(self) -> None:
@@ -144,10 +178,10 @@ class Exploration:
         self.simulator.faults.waiting.clear()
         for replica in self._replicas:
             replica.life.wakes_at = 0.0
-            self.doorbell.renew(replica.life)
+            self._renew(replica.life)
 
     def _is_at_rest(self) -> bool:
-        if self._births or self.now() < self._seen_at or self.simulator.next_at() is not None:
+        if self._births or self.now() < self._seen_at or self.simulator.next_at() is not None or self._is_parted():
             return False
         if any(is_moving(r) or r.missing_at or is_waiting(r) for r in self.watch.records.values()):
             return False
@@ -156,6 +190,10 @@ class Exploration:
         if self.schedule.idle_minutes and any(status(r) is Status.READY for r in self.watch.records.values()):
             return False
         return not set(self.watch.unknown()) - self.clones
+
+    def _is_parted(self) -> bool:
+        """Something is in a private store."""
+        return any(map(self._slots.is_used, self.places.keys() - {SHARED}))
 
     def _is_unnoticed(self, record: Record) -> bool:
         """Its machine has exited, and the record does not know yet."""
@@ -226,7 +264,7 @@ class Exploration:
             case Trouble.PAUSE if hazard:
                 turn.life.wakes_at = self.now() + hazard.seconds
                 if hazard.seconds > LOCAL.abandoned.total_seconds():
-                    self.doorbell.lapse(turn.life)
+                    self._lapse(turn.life)
             case Trouble.BEAT:
                 await self._beat()
                 await self.turns.release(turn, None)
@@ -251,37 +289,77 @@ class Exploration:
         return None
 
     async def _kill(self, life: Life, seconds: float) -> None:
+        number = next(replica.number for replica in self._replicas if replica.life is life)
         self._replicas = [replica for replica in self._replicas if replica.life is not life]
         await self.turns.kill(life)
-        self.doorbell.lapse(life)
-        self._births.append(self.now() + seconds)
+        self._lapse(life)
+        self._births.append((self.now() + seconds, number))
+
+    def _lapse(self, life: Life) -> None:
+        for doorbell in (self.doorbell, *self._slots.bells.values()):
+            doorbell.lapse(life)
+
+    def _renew(self, life: Life) -> None:
+        """Who has lost the line renews nothing there."""
+        lost = any(replica.life is life and replica.fallback for replica in self._replicas) and self.is_cut()
+        for doorbell in (*self._slots.bells.values(), *(() if lost else (self.doorbell,))):
+            doorbell.renew(life)
+
+    def _tend_line(self) -> None:
+        """When it is cut, what was in hand is given to others after a while."""
+        if self.schedule.parted and self.is_cut() is not self._was_cut:
+            self._was_cut = self.is_cut()
+            self.marks.setdefault("cut", len(self.names))
+            for replica in self._replicas:
+                if replica.fallback and self._was_cut:
+                    self.doorbell.lapse(replica.life)
 
     async def _begin_what_is_due(self) -> None:
         now = self.now()
-        for at in [at for at in self._births if at <= now]:
-            self._births.remove(at)
-            self._give_birth()
+        self._tend_line()
+        for birth in [birth for birth in self._births if birth[0] <= now]:
+            self._births.remove(birth)
+            self._give_birth(birth[1])
         while self._to_come and self._began + self._to_come[0].at <= now:
             self._begin(self._to_come.pop(0))
         for replica in self._replicas:
             if replica.life.wakes_at <= now:
-                self.doorbell.renew(replica.life)
+                self._renew(replica.life)
         for replica in self._working():
-            while job := self.doorbell.take(replica.life):
-                self.turns.spawn(replica.life, self._work(replica, job))
+            doorbell = None if replica.place.rests else replica.place.doorbell
+            while doorbell and (job := doorbell.take(replica.life)):
+                self.turns.spawn(replica.life, self._work(replica, job, doorbell))
                 self._replicas.append(self._replicas.pop(self._replicas.index(replica)))
                 break
         await self.turns.quiet()
 
     def _working(self) -> list[Replica]:
-        return [replica for replica in self._replicas if replica.life.wakes_at <= self.now()]
+        return [replica for replica in self._replicas if replica.is_open and replica.life.wakes_at <= self.now()]
 
-    def _give_birth(self) -> None:
+    def _give_birth(self, number: int) -> None:
+        """The first may lose its line."""
         life = Life(f"life {next(self._lives)}")
-        replica = Replica(self, life, self._redis, self._prefix, self.new_id)
+        slots = self._slots if self.schedule.parted and number == 0 else None
+        replica = Replica(self, life, self._prefix, self.new_id, number, slots)
         self._replicas.append(replica)
-        self.turns.spawn(life, self._guarded(replica.store.view.follow()))
-        self.doorbell.look(self.now())  # every process looks when it starts
+        if replica.fallback is None:
+            self._begin_work(replica)
+        else:
+            self.turns.spawn(life, self._opened(replica, replica.fallback))
+
+    async def _opened(self, replica: Replica, fallback: Fallback) -> None:
+        """A start that fails is made again."""
+        while not replica.is_open:
+            await self._guarded(replica.open())
+            if not replica.is_open:
+                await self.turns.take(replica.life, "clock", "start again", at=self.now() + 1)
+        self.turns.spawn(replica.life, self._guarded(fallback.watch()))
+        self._begin_work(replica)
+
+    def _begin_work(self, replica: Replica) -> None:
+        self.turns.spawn(replica.life, self._guarded(replica.store.view.follow()))
+        if replica.place.doorbell:
+            replica.place.doorbell.look(self.now())  # every process looks when it starts
 
     def _begin(self, what: Wish | Outside) -> None:
         if isinstance(what, Wish):
@@ -290,9 +368,11 @@ class Exploration:
         else:
             self._happen(what)
 
-    async def _work(self, replica: Replica, job: Job) -> None:
+    async def _work(self, replica: Replica, job: Job, doorbell: Doorbell) -> None:
+        replica.place.in_hand += 1
         await self._guarded(replica.work(job))
-        self.doorbell.done(replica.life, job)
+        replica.place.in_hand -= 1
+        doorbell.done(replica.life, job)
 
     async def _guarded(self, run: Any) -> None:
         """An edge, as in `work`: a pass that breaks is tried again by the next ring."""
@@ -366,7 +446,9 @@ class Exploration:
         now = self.now()
         times = [turn.next_at() for turn in self.turns.waiting]
         times += [self._began + self._to_come[0].at] if self._to_come else []
-        times += [self.elsewhere_until, *self._births, self.doorbell.next_at()]
+        times += [self.elsewhere_until, *(at for at, _ in self._births), self.doorbell.next_at()]
+        times += [doorbell.next_at() for doorbell in self._slots.bells.values()]
+        times += [self._began + at for cut in self.schedule.parted for at in (cut.at, cut.at + cut.seconds)]
         upcoming = self.simulator.next_at()
         return min((at for at in (*times, upcoming or 0.0) if at > now), default=now + 1)
 

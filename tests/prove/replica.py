@@ -13,6 +13,7 @@ from novita_gpu.contract import CreateInstance, Outcome, PatchInstance, StartIns
 from novita_gpu.contract.requests import AutoStopRequest, PortRequest, RecoveryRequest
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.commands import Caller, Commands, Defaults
+from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.image import Imager
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import Launcher
@@ -40,9 +41,10 @@ from novita_gpu.store.records import Records
 from novita_gpu.store.view import View
 from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import Wire
+from tests.prove.apart import Slots, WorkSeam, fallback_on
 from tests.prove.doorbell import Job
 from tests.prove.schedule import Schedule, Wish
-from tests.prove.seams import BellSeam, CloudSeam, DoorSeam, Gate, Scene, StoreSeam, Straight
+from tests.prove.seams import SHARED, BellSeam, CloudSeam, DoorSeam, Gate, Scene, StoreSeam
 from tests.prove.turns import Life
 
 DEPLOYMENT = "dep1"
@@ -60,15 +62,36 @@ RECEIVER = "https://receiver.example/hook"
 class Replica:
     """What one process has in its memory."""
 
-    def __init__(self, scene: Scene, life: Life, straight: Straight, prefix: str, new_id: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        life: Life,
+        prefix: str,
+        new_id: Callable[[str], str],
+        number: int = 0,
+        slots: Slots | None = None,
+    ) -> None:
+        """The `number` stays over its lives. With `slots` it goes on in one of them when it loses the shared store."""
+
         def now() -> datetime:
             return datetime.fromtimestamp(scene.now(), UTC)
 
         self.life, self._scene, self._now, self._new_id = life, scene, now, new_id
+        self.number = number
         store_gate, cloud_gate = Gate(scene, life, "store"), Gate(scene, life, "cloud")
-        self.store = store_on(
-            StoreSeam(straight, store_gate), prefix, now, new_id, lambda seconds: store_gate.pause(seconds, "sleep")
+
+        def opened(place: str) -> Store:
+            wire = StoreSeam(store_gate, place, line=slots is not None)
+            return store_on(wire, prefix, now, new_id, lambda seconds: store_gate.pause(seconds, "sleep"))
+
+        self.store = opened(SHARED)
+        line = Gate(scene, life, "line")
+        self.place = WorkSeam(line, slots)
+        facts = {"deployment": DEPLOYMENT}
+        self.fallback = (
+            fallback_on(line, self.store, slots, self.place, opened, facts, now, new_id, RECEIVER) if slots else None
         )
+        self.is_open = slots is None
         self._cloud = Novita(
             "sim-key",
             transport=CloudSeam(cloud_gate),
@@ -79,7 +102,7 @@ class Replica:
             random=Random(1),  # noqa: S311 - the same pauses at each run
             mutation_timeout=MUTATION_TIMEOUT,
         )
-        bell = BellSeam(Gate(scene, life, "bell"))
+        bell = BellSeam(Gate(scene, life, "bell"), lambda: self.place.doorbell)
         journal = Journal(self.store, bell, new_id, RECEIVER)
         catalogue = Catalogue(self._cloud, self.store, now)
         limits = scene.limits
@@ -139,14 +162,25 @@ class Replica:
             new_id=new_id,
             check_receiver=lambda _: None,
             look_soon=MOVING,
+            elsewhere=Elsewhere(self._cloud, DEPLOYMENT),
         )
+
+    async def open(self) -> None:
+        """As `placement` does it: where the shared store does not answer it begins in a private one."""
+        if self.fallback and not await self.fallback.is_there():
+            url = await self.fallback.begin_away()
+            await self.store.wire.turn_to(url)
+            self.place.begins_at(url)
+        self.is_open = True
 
     async def work(self, job: Job) -> None:
         """One job of the doorbell, as `work.Work` does it."""
         if job.asked is None:
             await self._reconciler.reconcile(InstanceId(job.subject))
         else:
-            self._scene.doorbell.follow(await self._sweep.sweep(asked=job.asked))
+            following, doorbell = await self._sweep.sweep(asked=job.asked), self.place.doorbell
+            if doorbell:
+                doorbell.follow(following)
 
     async def ask(self, wish: Wish) -> Answered:
         """One request, as the API serves it. What went wrong is an answer too."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from novita_gpu.store.local import find_server
+from tests.prove.apart import PRIVATE
 from tests.prove.explore import Exploration, Outcome
 from tests.prove.schedule import Schedule
 from tests.prove.seams import Straight
@@ -23,6 +24,7 @@ class Rig:
     """Runs schedules, each from an empty store."""
 
     server: Straight
+    privates: tuple[Straight, ...] = ()
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -32,7 +34,9 @@ class Rig:
         self.server.ask("FLUSHALL")
         self.explored += 1
         asyncio.get_running_loop().set_exception_handler(_silent)
-        exploration = Exploration(self.server, f"p{next(self._numbers)}", schedule, traced=traced)
+        exploration = Exploration(
+            self.server, f"p{next(self._numbers)}", schedule, privates=self.privates, traced=traced
+        )
         return await exploration.run()
 
     async def breaks(self, schedule: Schedule) -> bool:
@@ -50,10 +54,12 @@ def rig() -> Generator[Rig]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
         with running_server(find_server()) as url:
-            server = Straight(str(Path(urlsplit(url).path)))
+            path = str(Path(urlsplit(url).path))
+            server, *privates = (Straight(path, database) for database in range(1 + len(PRIVATE)))
             try:
-                yield Rig(server)
+                yield Rig(server, tuple(privates))
             finally:
-                server.close()
+                for each in (server, *privates):
+                    each.close()
     finally:
         structlog.configure(**before)

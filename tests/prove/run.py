@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.prove.explore import Outcome
 from tests.prove.rig import Rig
 from tests.prove.schedule import Schedule
-from tests.prove.search import LIVES, PAIRED, Span, of_seed
+from tests.prove.search import LIVES, PAIRED, PARTED_LIVES, Span, of_seed
 from tests.prove.tally import Tally
 
 
@@ -42,6 +42,16 @@ class Share:
                     async for at, second in self._seconds(first):
                         if (number + at) % step == 0:
                             await self.run(second)
+
+    async def parted(self, step: int) -> None:
+        """One in `step` of the cuts and bad answers from the moment on in which one of two replicas loses its store."""
+        for life, schedule in PARTED_LIVES.items():
+            span = await self._span(schedule)
+            points = list(enumerate((*span.cut(), *span.spoiled())))[::step]
+            self.tally.all_cuts |= {(life, number) for number in range(span.first, span.last)}
+            for number, (_, spoiled) in enumerate(points):
+                if number % self._of == self._turn and (await self.run(spoiled)).met:
+                    self.tally.cuts.add((life, spoiled.hazards[0].nth))
 
     async def by_chance(self, seeds: range, goes_on: Callable[[], bool] = lambda: True) -> None:
         for seed in seeds[self._turn :: self._of]:

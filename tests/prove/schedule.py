@@ -72,6 +72,13 @@ class Hazard(Value, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class Parted(Value, frozen=True, kw_only=True):
+    """The line from the first replica to the shared store is cut, for `seconds`."""
+
+    at: float
+    seconds: float
+
+
 class Schedule(Value, frozen=True, kw_only=True):
     """`order` 0 releases operations in the order in which they were asked for, another number by that chance.
 
@@ -83,6 +90,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     wishes: tuple[Wish, ...]
     hazards: tuple[Hazard, ...] = ()
     outside: tuple[Outside, ...] = ()
+    parted: tuple[Parted, ...] = ()
     replicas: int = 1
     order: int = 0
     room: int = 0
@@ -96,6 +104,7 @@ class Schedule(Value, frozen=True, kw_only=True):
             len(self.wishes)
             + len(self.hazards)
             + len(self.outside)
+            + len(self.parted)
             + self.replicas
             + bool(self.order)
             + bool(self.room)

@@ -24,6 +24,7 @@ T = TypeVar("T")
 # What an exchange with the cloud takes, in simulated seconds.
 LATENCY_S = 0.1
 # Scripts after which a reader of the feed may find something.
+SHARED = "shared"
 TELLING = frozenset({"commit", "touch", "append", "add"})
 
 
@@ -35,6 +36,7 @@ class Scene(Protocol):
     elsewhere: sim.Simulator  # another account's cloud
     elsewhere_until: float
     doorbell: Doorbell
+    places: dict[str, "Straight"]  # every store by its address
     told: int  # how often something was written that the feed tells of
     mortal: set[str]  # keys that end by themselves
     aged_to: float  # until when they have aged
@@ -43,7 +45,8 @@ class Scene(Protocol):
     schedule: Schedule
 
     def now(self) -> float: ...
-    async def written(self, instance: str) -> None: ...
+    def is_cut(self) -> bool: ...
+    async def written(self, instance: str, place: str) -> None: ...
 
 
 class Gate:
@@ -83,8 +86,8 @@ class Straight:
     redis-py's own connection without its pool and retries, which cost more than the server does.
     """
 
-    def __init__(self, path: str) -> None:
-        self._redis = Redis(unix_socket_path=path, protocol=2)
+    def __init__(self, path: str, database: int = 0) -> None:
+        self._redis = Redis(unix_socket_path=path, db=database, protocol=2)
         pool: Any = self._redis.connection_pool
         self._connection = pool.get_connection()
         self._shapes = cast("dict[Word, Callable[[Any], Any]]", self._redis.response_callbacks)
@@ -113,18 +116,32 @@ def straight_wire(straight: Straight) -> Wire:
 
 
 class StoreSeam(Wire):
-    """Every command to the store. The connection is everybody's: no command is under way when a process dies."""
+    """Every command to the store. The connection is everybody's: no command is under way when a process dies.
 
-    def __init__(self, straight: Straight, gate: Gate) -> None:
-        super().__init__(cast("AsyncRedis", straight))
-        self._gate, self._straight = gate, straight
+    `line`: it is the one that may be cut from the shared store.
+    """
+
+    turns: int
+
+    def __init__(self, gate: Gate, place: str = SHARED, *, line: bool = False) -> None:
+        super().__init__(cast("AsyncRedis", gate.scene.places[place]))
+        self._gate, self._place, self._line = gate, place, line
 
     async def close(self) -> None: ...
 
+    async def turn_to(self, url: str) -> None:
+        straight = cast("AsyncRedis", self._gate.scene.places[url])
+        self._at(straight, straight)
+        self._place = url
+        self.turns += 1
+        self.let_go()
+
     async def wait_for_entries(self, key: str, after: int, limit: int, block_ms: int) -> list[Entry]:
-        scene, known = self._gate.scene, self._gate.scene.told
+        scene, known, turns = self._gate.scene, self._gate.scene.told, self.turns
         until = scene.now() + block_ms / 1000
         await scene.turns.take(self._gate.life, "clock", "feed", at=until, when=lambda: scene.told > known)
+        if turns != self.turns:
+            raise Unavailable("it was turned to another server")
         return await self.entries(key, after, limit)
 
     async def _send(self, *words: Word, within_s: float = ANSWER_WITHIN_S) -> Any:
@@ -142,21 +159,26 @@ class StoreSeam(Wire):
             if name in TELLING:
                 self._gate.scene.told += 1
             if name == "commit" and answer[0] == b"done":
-                await self._gate.scene.written(str(args[2]))
+                await self._gate.scene.written(str(args[2]), self._place)
             return answer
 
         return await self._met(name, effect)
 
     async def _met(self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
-        hazard = await self._gate.take(name)
+        if not self._open.is_set():
+            await self._held(name)
+        turns, hazard = self.turns, await self._gate.take(name)
         trouble = hazard and hazard.trouble
-        if trouble is Trouble.LOST or self._gate.is_out:
+        is_cut = self._line and self._place == SHARED and self._gate.scene.is_cut()
+        if trouble is Trouble.LOST or self._gate.is_out or is_cut or turns != self.turns:
+            self._on_fault()
             raise Unavailable("no answer")
         if name in MINDFUL:
             self._age()
         with self._gate.scene.turns.effect():
             answer = await effect()
         if trouble is Trouble.UNHEARD:
+            self._on_fault()
             raise Unavailable("no answer")
         if hazard and trouble is Trouble.LATE:
             await self._gate.pause(hazard.seconds, f"{name} answered")
@@ -166,10 +188,19 @@ class StoreSeam(Wire):
                 return await effect()
         return answer
 
+    async def _held(self, name: str) -> None:
+        """As `Wire.hold` says: as long as it would wait for its answer."""
+        scene = self._gate.scene
+        ends = scene.now() + ANSWER_WITHIN_S
+        await scene.turns.take(self._gate.life, "clock", f"{name} held", at=ends, when=self._open.is_set)
+        if not self._open.is_set():
+            raise Unavailable("no answer in time")
+
     def _age(self) -> None:
         scene = self._gate.scene
         if scene.mortal and scene.now() > scene.aged_to:
-            self._straight.age(sorted(scene.mortal), scene.now() - scene.aged_to)
+            for straight in scene.places.values():
+                straight.age(sorted(scene.mortal), scene.now() - scene.aged_to)
         scene.aged_to = scene.now()
 
 
@@ -275,36 +306,36 @@ class DoorSeam:
 
 
 class BellSeam:
-    """Rings of one process. A `control.bell.Bell`."""
+    """Rings of one process. A `control.bell.Bell`. `at`: the doorbell where its work is now, None: nobody hears it."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate, self._doorbell = gate, gate.scene.doorbell
+    def __init__(self, gate: Gate, at: Callable[[], Doorbell | None]) -> None:
+        self._gate, self._doorbell = gate, at
 
     async def ring(self, instance: InstanceId) -> None:
-        await self._met("ring", lambda: self._doorbell.ring(instance))
+        await self._met("ring", lambda doorbell: doorbell.ring(instance))
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
-        await self._met("alarm", lambda: self._doorbell.alarm(instance, at.timestamp()))
+        await self._met("alarm", lambda doorbell: doorbell.alarm(instance, at.timestamp()))
 
     async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
-        def ring() -> None:
+        def ring(doorbell: Doorbell) -> None:
             for instance, at in times.items():
-                self._doorbell.alarm(instance, at.timestamp(), anew=anew)
+                doorbell.alarm(instance, at.timestamp(), anew=anew)
 
         await self._met("alarms", ring)
 
     async def look(self, at: datetime) -> None:
-        await self._met("look for", lambda: self._doorbell.look(at.timestamp()))
+        await self._met("look for", lambda doorbell: doorbell.look(at.timestamp()))
 
     async def outbox(self) -> None: ...
 
-    async def _met(self, name: str, ring: Callable[[], None]) -> None:
+    async def _met(self, name: str, ring: Callable[[Doorbell], None]) -> None:
         """A ring never fails; one that is lost is heard by nobody."""
-        hazard = await self._gate.take(name)
+        hazard, doorbell = await self._gate.take(name), self._doorbell()
         trouble = hazard and hazard.trouble
-        if self._gate.is_out or trouble is Trouble.LOST:
+        if self._gate.is_out or trouble is Trouble.LOST or doorbell is None:
             return
         if hazard and trouble in {Trouble.LATE, Trouble.TWICE}:
-            self._doorbell.later(hazard.seconds, ring)
+            doorbell.later(hazard.seconds, lambda: ring(doorbell))
         if trouble is not Trouble.LATE:
-            ring()
+            ring(doorbell)

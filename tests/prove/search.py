@@ -9,7 +9,7 @@ from random import Random
 from msgspec.structs import replace
 
 from tests.prove.explore import Outcome
-from tests.prove.schedule import Hazard, Outside, Schedule, Trouble, Verb, Wish
+from tests.prove.schedule import Hazard, Outside, Parted, Schedule, Trouble, Verb, Wish
 
 T = Trouble
 TOUCHED = (Wish(at=1, verb="create"), Wish(at=30, verb="touch"))
@@ -28,6 +28,26 @@ LIVES: dict[str, Schedule] = {
 }
 # Of so many pairs of a cut and a bad answer one is explored; all with `--every-pair`, which takes most of an hour.
 PAIRED = {"create": 1, "delete": 1, "migrate": 8, "recreate": 8}
+CUT = (Parted(at=20, seconds=10),)
+# Two replicas, of which one loses the line to the shared store, with wishes before, meanwhile, and after.
+PARTED_LIVES: dict[str, Schedule] = {
+    "made away": Schedule(
+        wishes=(Wish(at=24, verb="create", key="k1"), Wish(at=24.2, verb="create", key="k1")), parted=CUT, replicas=2
+    ),
+    "moved away": Schedule(
+        wishes=(
+            Wish(at=1, verb="create"),
+            Wish(at=1, verb="create", name="b"),
+            Wish(at=24, verb="stop"),
+            Wish(at=24, verb="delete", name="b"),
+        ),
+        parted=CUT,
+        replicas=2,
+    ),
+    "on its way": Schedule(
+        wishes=(Wish(at=19, verb="create"), Wish(at=26, verb="stop"), Wish(at=45, verb="start")), parted=CUT, replicas=2
+    ),
+}
 WRITES = frozenset(
     {"commit", "publish", "touch", "append", "claim", "keep", "release", "first", "remember", "SET", "ZREM"}
 )
@@ -73,7 +93,10 @@ def _troubles(seam: str, name: str) -> tuple[Trouble, ...]:
 
 @dataclass(frozen=True)
 class Span:
-    """The operations of a life from its last wish to its rest, when nothing more goes wrong than already does."""
+    """The operations of a life from its last wish to its rest, when nothing more goes wrong than already does.
+
+    Where the line is cut, from then on.
+    """
 
     schedule: Schedule
     first: int
@@ -84,7 +107,8 @@ class Span:
     @classmethod
     def of(cls, schedule: Schedule, outcome: Outcome) -> "Span":
         marks = outcome.marks
-        return cls(schedule, marks["last wish"], marks["rested"], tuple(outcome.seams), tuple(outcome.names))
+        first = marks.get("cut", marks["last wish"])
+        return cls(schedule, first, marks["rested"], tuple(outcome.seams), tuple(outcome.names))
 
     def cut(self, *, after: int = -1) -> Iterator[Schedule]:
         """Each cut of it, one at a time."""
@@ -121,6 +145,8 @@ TARGETS: tuple[tuple[str, str], ...] = (
 SPOT_ACTS = ("reclaim", "reclaim", "stop", "crash")
 # The part of the schedules of spot machines whose disks are saved at a notice.
 IMAGED = 0.4
+# The part of the lines that are cut again in the midst of a meeting, or soon after.
+AGAIN = 0.5
 ACTS = ("start", "stop", "delete", "crash", "stick", "clone")
 
 
@@ -140,8 +166,23 @@ def by_chance(seed: int) -> Schedule:
 
 
 def of_seed(seed: int) -> Schedule:
-    """Every fourth is of spot machines."""
+    """Every fourth is of spot machines, and in every eighth a replica loses its store."""
+    if seed % 8 == 7:
+        return parted(seed)
     return by_chance(seed) if seed % 4 else on_spot(seed)
+
+
+def parted(seed: int) -> Schedule:
+    """The schedule of that seed on two replicas, of which one loses the line to the shared store once or twice.
+
+    Nobody is at work in the cloud's console meanwhile, and there are no limits: each side counts for itself.
+    """
+    chance, schedule = Random(-1 - seed), by_chance(seed)  # noqa: S311 - the same schedule at each run
+    at = chance.uniform(0, 40)
+    cuts = [Parted(at=at, seconds=chance.choice((3.0, 8.0, 30.0)))]
+    if chance.random() < AGAIN:
+        cuts.append(Parted(at=at + cuts[0].seconds + chance.uniform(0.5, 4.0), seconds=8.0))
+    return replace(schedule, parted=tuple(cuts), replicas=2, outside=(), room=0, idle_minutes=0)
 
 
 def on_spot(seed: int) -> Schedule:

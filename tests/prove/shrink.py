@@ -19,7 +19,7 @@ async def shrink(schedule: Schedule, breaks: Callable[[Schedule], Awaitable[bool
 
 
 def _smaller(schedule: Schedule) -> Iterator[Schedule]:
-    for field in ("hazards", "outside", "wishes"):
+    for field in ("hazards", "outside", "parted", "wishes"):
         parts = getattr(schedule, field)
         for number in range(len(parts)):
             yield replace(schedule, **{field: (*parts[:number], *parts[number + 1 :])})

@@ -18,6 +18,8 @@ KEPT = {path.stem: read(path.read_bytes()) for path in (Path(__file__).parent / 
 # Each takes its turn, so that cores share the work.
 TURNS = 4
 SEEDS = range(240)
+# One in so many of the cuts and bad answers around a parting.
+PARTED = 41
 
 
 @pytest.mark.parametrize("turn", range(TURNS))
@@ -27,6 +29,16 @@ async def test_every_single_cut_and_bad_answer(rig: Rig, turn: int, figure: Call
     assert share.tally.broken == []
     assert share.tally.missed == 0
     figure(f"{share.tally.schedules} single cuts and bad answers of {len(share.tally.all_cuts)} operations")
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+async def test_a_replica_that_loses_its_store_and_meets_again(
+    rig: Rig, turn: int, figure: Callable[[str], None]
+) -> None:
+    share = Share(rig, turn, TURNS)
+    await share.parted(PARTED)
+    assert share.tally.broken == []
+    figure(f"{share.tally.schedules} cuts and bad answers around a parting")
 
 
 @pytest.mark.parametrize("turn", range(TURNS))

@@ -14,6 +14,7 @@ from novita_gpu.cloud.novita import Novita
 from novita_gpu.control import reconcile
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.launch import CAUSE, Launcher
+from novita_gpu.control.meeting import Meeting, Met
 from novita_gpu.control.reconcile import Reconciler
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.domain import compare, decide, idle, meter, twins
@@ -31,6 +32,7 @@ from novita_gpu.domain.orphans import Standing, standing
 from novita_gpu.domain.steps import Close, Rest, Step
 from novita_gpu.store import looks, records
 from novita_gpu.store.base import Change, Stale
+from novita_gpu.store.fallback import Fallback
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
 from novita_gpu.work import Work
@@ -38,9 +40,9 @@ from tests.prove import verdict
 from tests.prove.doorbell import Doorbell, Job
 from tests.prove.rig import Rig
 from tests.prove.scenes import SCENES, hurried, patched_at
-from tests.prove.schedule import Hazard, Schedule, Trouble
+from tests.prove.schedule import Hazard, Parted, Schedule, Trouble
 from tests.prove.schedule import Wish as SoughtWish
-from tests.prove.search import LIVES, Span
+from tests.prove.search import LIVES, PARTED_LIVES, Span
 from tests.work.adapters import DOORBELLS
 from tests.work.test_doorbell import test_an_alarm_and_a_ring_do_not_swallow_each_other as swallow_each_other
 
@@ -421,3 +423,66 @@ async def test_a_pass_that_tells_though_nothing_changed(rig: Rig, monkeypatch: p
     monkeypatch.setattr(Reconciler, "reconcile", talkative)
     faults = await search(rig, [LIVES["create"]])
     assert any(fault.startswith("events: one more round") for fault in faults)
+
+
+def unheard_in_a_meeting() -> Iterator[Schedule]:
+    """The answer to one commit is lost; where that is one of the meeting, the wish is changed before the next one."""
+    wishes = (
+        *(SoughtWish(at=1, verb="create", name=name) for name in "ab"),
+        *(SoughtWish(at=23, verb="stop", name=name) for name in "ab"),
+        *(SoughtWish(at=27.5, verb="delete", name=name) for name in "ab"),
+    )
+    late = Schedule(wishes=wishes, parted=(Parted(at=20, seconds=5),))
+    for number in range(24, 60):  # those before are of its launches
+        yield late.with_hazards(Hazard(trouble=Trouble.UNHEARD, nth=number, op="commit"))
+
+
+async def test_a_copy_that_buys(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N12: on the other side of a cut line somebody acts by the same record, which had to wait for the cloud."""
+
+    def unheld(_: Case, step: Step) -> Step:
+        return step
+
+    monkeypatch.setattr(decide, "_held", unheld)
+    out, cut = Hazard(trouble=Trouble.OUT, nth=0, op="products", seconds=8), Parted(at=20, seconds=20)
+    waits = Schedule(wishes=(SoughtWish(at=18, verb="create"),), hazards=(out,), parted=(cut,), replicas=2)
+    faults = await search(rig, [waits])
+    assert "2 machines of one instance at once" in faults
+
+
+async def test_a_meeting_that_tells_again_what_it_told_before(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T9"""
+
+    async def all_of_them(self: Meeting, instance: InstanceId) -> list[Event]:
+        return self._events[instance]
+
+    monkeypatch.setattr(Meeting, "_untold", all_of_them)
+    faults = await search(rig, unheard_in_a_meeting())
+    assert any(fault.startswith("events") for fault in faults)
+
+
+async def test_a_meeting_that_passes_over_what_it_wrote_before(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    met_by = Meeting._met
+
+    async def once(self: Meeting, record: Record, session: str) -> Met:
+        if await self._private.facts.fact(f"met:{record.id}"):
+            return Met()
+        after = await met_by(self, record, session)
+        await self._private.facts.put(f"met:{record.id}", session)
+        return after
+
+    monkeypatch.setattr(Meeting, "_met", once)
+    assert await search(rig, unheard_in_a_meeting())
+
+
+async def test_a_private_store_that_nobody_meets_for_a_killed_process(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(self: Fallback) -> None:
+        return None
+
+    monkeypatch.setattr(Fallback, "_gather_up", none)
+    span = Span.of(PARTED_LIVES["made away"], await rig.run(PARTED_LIVES["made away"]))
+    late = (replace(each, hazards=(replace(each.hazards[0], seconds=30),)) for each in span.killed(after=-1))
+    faults = await search(rig, late)
+    assert "not at rest" in faults

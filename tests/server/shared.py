@@ -27,9 +27,10 @@ class SharedServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._port}/0"
 
-    async def start(self) -> None:
+    async def start(self, *more: str) -> None:
+        """With `more` settings."""
         words = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
-        words += ["--appendonly", "yes", "--appendfsync", "always"]
+        words += ["--appendonly", "yes", "--appendfsync", "always", *more]
         self._process = subprocess.Popen(  # noqa: ASYNC220 - it begins at once
             [str(find_server()), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

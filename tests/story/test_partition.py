@@ -55,6 +55,7 @@ async def test_wishes_on_both_sides_are_all_kept_and_nothing_is_bought_twice(tmp
         refused = await both.here.post("/instances", {"name": "made-there", "productName": PRODUCT, "imageUrl": IMAGE})
         assert (refused.status, refused.code) == (409, "INSTANCE_ALREADY_EXISTS")
         await both.here.ready("made-here")
+        await both.here.looked()
         await both.meet()
         ends = {
             "stopped-there": "stopped",
@@ -67,6 +68,10 @@ async def test_wishes_on_both_sides_are_all_kept_and_nothing_is_bought_twice(tmp
         for side in (both.here, both.there):
             for name, end in ends.items():
                 assert (await side.until(end, of=name))["status"] == end
+        orphans = (await both.there.get("/events?type=sync.orphan_found")).json["events"]
+        assert ["made-here" in event["data"]["reason"] for event in orphans] in ([], [True]), (
+            "away nobody judges others"
+        )
         audit = both.there.audit()
         assert audit["everCreated"] == len(ends)
         assert len(audit["alive"]) == 4

@@ -1,6 +1,7 @@
 """The shared Redis goes out: reads go on, money is still saved, and what was done meanwhile is there afterwards."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from novita_gpu.settings import WrongSettings
 from novita_gpu.store.fallback import OUT_AFTER_S
+from novita_gpu.store.wire import connect
 from tests.plane import WITHIN_MS, Service, eventually, serving
 from tests.server.shared import SharedServer, shared_server
 
@@ -248,3 +251,44 @@ async def test_keys_go_on_none_is_made_and_one_that_was_revoked_meanwhile_stays_
             async with asyncio.timeout(5):
                 while (await another.get("/instances", key=kept["key"])).status != 401:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_may_throw_records_away_is_not_taken_in_the_place_of_the_one_before(
+    shared: SharedServer, tmp_path: Path
+) -> None:
+    """What lacks is told, and once it is mended all moves there by itself."""
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        shared.kill()
+        await until_mode(service, "fallback")
+        await shared.start("--maxmemory-policy", "allkeys-lru")
+        async with asyncio.timeout(WITHIN_MS / 1000):
+            while b"allkeys-lru" not in (await service.get("/health")).body:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.05)
+        assert await mode(service) == "fallback"
+        assert (await service.post("/instances/trainer/stop")).status == 202
+        async with connect(shared.url, connections=1) as server:
+            await server.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
+        await until_mode(service, "redis")
+        await service.until("stopped")
+
+
+async def test_a_fault_that_nobody_thought_of_does_not_end_the_watch(shared: SharedServer, tmp_path: Path) -> None:
+    """There is no place for a private store at first; once there is, all goes on in it."""
+    place = tmp_path / "data" / "fallback"
+    async with serving(tmp_path / "data", redis_url=shared.url) as service:
+        await service.ready()
+        shutil.rmtree(place)
+        place.write_text("not a folder")
+        with capture_logs() as told:
+            shared.kill()
+            await eventually(lambda: any(line["event"] == "fallback.failed" for line in told))
+        assert (await service.instance())["status"] == "ready"
+        assert await mode(service) == "redis"
+        place.unlink()
+        await until_mode(service, "fallback")
+        assert (await service.post("/instances/trainer/stop")).status == 202
+        await service.until("stopped")
+        await shared.start()
+        await until_mode(service, "redis")
+        assert (await service.instance())["status"] == "stopped"

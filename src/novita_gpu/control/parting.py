@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -13,11 +14,11 @@ from novita_gpu.domain.instance import InstanceId, Record
 from novita_gpu.domain.value import Value
 from novita_gpu.store import Store
 from novita_gpu.store.base import Change, NotRunning
-from novita_gpu.store.stored import record_document
+from novita_gpu.store.stored import record_document, record_of
 
+T = TypeVar("T")
 # The ids of the keys of the API that there were then, to tell later which were revoked since.
 KEYS = "base:keys"
-
 # Written last: a private store without it was never begun, or is done with.
 PARTED = "parted"
 
@@ -40,9 +41,12 @@ class Known(Value, frozen=True, kw_only=True):
 
 
 def known_by(store: Store, facts: Mapping[str, str], *, alone: bool) -> Known:
-    """What the view holds now."""
-    view = store.view
-    records = tuple(view.all())
+    """What the view holds now. Of two living records of one name the older was closed, which was not heard of here."""
+    view, newest = store.view, dict[str, InstanceId]()
+    for record in view.all():
+        if record.deleted_at is None:
+            newest.setdefault(record.name, record.id)
+    records = tuple(r for r in view.all() if r.deleted_at or newest[r.name] == r.id)
     activities = {record.id: at for record in records if (at := view.activity(record.id))}
     return Known(
         records=records,
@@ -62,8 +66,8 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
     for key in known.api_keys:
         await private.api_keys.add(key)
     await private.facts.put(KEYS, " ".join(key.id for key in known.api_keys))
-    for chunk in _chunks(known.records):
-        await asyncio.gather(*(_copy(record, private) for record in chunk))
+    for chunk in chunks(known.records):
+        await asyncio.gather(*(copy(record, private, None) for record in chunk))
     for instance, at in known.activities.items():
         try:
             await private.records.touch(instance, at)
@@ -74,17 +78,41 @@ async def part(known: Known, private: Store, session: str, now: datetime) -> Non
     await private.facts.put(PARTED, session)
 
 
-async def _copy(record: Record, private: Store) -> None:
-    """With the revision that it has in the shared store, and the record as it was, to tell later what moved."""
-    await private.facts.put(base_fact(record.id), record_document(record).decode())
-    copy = replace(record, base=record.revision)
-    await private.records.commit(Change(id=f"part:{record.id}", before=None, after=copy))
+class Base(Value, frozen=True, kw_only=True):
+    """A record as the shared store had it when it was copied; `copied` is the revision of the copy."""
+
+    record: Record
+    copied: int
+
+    def is_copied_as(self, ours: Record) -> bool:
+        """It never moved since."""
+        return ours.revision == self.copied
 
 
-def base_fact(instance: InstanceId) -> str:
-    """The name under which a record is kept as it was when the stores parted."""
-    return f"base:{instance}"
+async def copy(record: Record, private: Store, before: Record | None) -> None:
+    """Of what the shared store has, in the place of `before`; with it as it is there, to tell later what moved.
+
+    Raises `Stale` where that has moved meanwhile: then it has the base that it had.
+    """
+    copied = max(record.revision, before.revision if before else 0) + 1
+    await private.facts.put(_fact(record.id, record.revision), f"{copied} {record_document(record).decode()}")
+    after = replace(record, base=record.revision)
+    await private.records.commit(Change(id=f"copy:{record.id}:{copied}", before=before, after=after))
 
 
-def _chunks(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
-    return (records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE))
+async def base_of(ours: Record, private: Store) -> Base | None:
+    """None: it was made in the private store."""
+    stored = await private.facts.fact(_fact(ours.id, ours.base)) if ours.base is not None else None
+    if stored is None:
+        return None
+    copied, document = stored.split(" ", 1)
+    return Base(record=record_of(document.encode(), str(ours.base).encode(), b"0"), copied=int(copied))
+
+
+def _fact(instance: InstanceId, base: int) -> str:
+    return f"base:{instance}:{base}"
+
+
+def chunks(all_of_them: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Each of so many as are written at once."""
+    return (all_of_them[start : start + AT_ONCE] for start in range(0, len(all_of_them), AT_ONCE))

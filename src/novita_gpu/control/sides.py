@@ -6,7 +6,7 @@ from datetime import datetime
 
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.listening import Listening
-from novita_gpu.control.meeting import Meeting
+from novita_gpu.control.meeting import Meeting, Met
 from novita_gpu.control.parting import PARTED, known_by, part
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.observe import tell
@@ -31,6 +31,7 @@ class TwoSides:
     ) -> None:
         self._store, self._listening, self._facts = store, listening, facts
         self._journal_of, self._now, self._new_id = journal_of, now, new_id
+        self._met = Met()
 
     async def part(self, private: Store) -> None:
         """Fills an empty private store with what is known here. Told there: the shared one hears of it later."""
@@ -39,6 +40,13 @@ class TwoSides:
         reason = f"the shared store is out; {len(known.records)} records go on in a private one"
         await self._tell(private, EventType.STORE_PARTED, reason)
 
+    async def bring(self, private: Store, shared: Store) -> None:
+        """Writes what moved in the private store to the shared one. May be repeated; what moves meanwhile is left."""
+        if not await self.is_begun(private):
+            return
+        await self._give_back(private, shared)
+        self._met += await Meeting(private, shared, self._journal_of(shared), self._now).meet()
+
     async def meet(self, private: Store, shared: Store) -> None:
         """Writes what moved in the private store to the shared one. May be repeated until it is through.
 
@@ -46,8 +54,8 @@ class TwoSides:
         """
         if not await self.is_begun(private):
             return
-        await self._give_back(private, shared)
-        met = await Meeting(private, shared, self._journal_of(shared), self._now).meet()
+        await self.bring(private, shared)
+        met, self._met = self._met, Met()
         reason = f"the shared store is back; {met.records} records moved meanwhile, {met.new} of them are new"
         await self._tell(shared, EventType.STORE_MET, reason)
         await private.facts.forget(PARTED)

@@ -199,7 +199,12 @@ class Sweep:
     async def _unclaimed(
         self, listing: Listing, records: Sequence[Record], *, whole: bool
     ) -> tuple[tuple[Unclaimed, ...], Orphans, tuple[Unclaimed, ...]]:
-        """Machines that nobody has: as they were known, as they are known now, and the new ones among these."""
+        """Machines that nobody has: as they were known, as they are known now, and the new ones among these.
+
+        Away from the shared store that cannot be told: others may have made them.
+        """
+        if self._store.is_away:
+            return (), Orphans(), ()
         known = await self._ledger.known()
         shown = list(unclaimed(listing.rows, records, self._deployment))
         if not known and not shown:

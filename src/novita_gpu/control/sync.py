@@ -143,6 +143,9 @@ class Sync:
         row = survey.listed.by_id.get(machine)
         if row is None:
             raise Missing("INSTANCE_NOT_FOUND", f"{machine} is not among the machines that the cloud lists.")
+        if self._store.is_away:
+            message = f"The shared store is out, and whether {machine} has a record there cannot be told."
+            raise Unavailable("STORE_UNAVAILABLE", message)
         self._adoption.check(row, survey.records)
         if dry_run:
             return AdoptedView(novita_instance_id=machine, name=name_of(row, self._deployment))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.instance import Attempt, AttemptState, Machine, Record, Wish
 from novita_gpu.domain.recovery import without_recovery
+from novita_gpu.domain.saving import joined
 
 STRENGTH = {Wish.RUNNING: 0, Wish.STOPPED: 1, Wish.DELETED: 2}
 # What a wish, or anything that is done about it, changes.
@@ -21,7 +22,7 @@ def merged(base: Record, ours: Record, theirs: Record) -> Record:
         return replace(ours, base=None)
     if _saw_less(base, ours, theirs):
         return _with_policies(_with_attempts(replace(ours, base=None), theirs), base, theirs)
-    facts = _with_attempts(theirs, ours)
+    facts = replace(_with_absence(_with_attempts(theirs, ours), ours), saving=joined(theirs.saving, ours.saving))
     return _with_wish(_with_policies(facts, base, ours), base, ours, theirs)
 
 
@@ -55,6 +56,12 @@ def _adopted(record: Record, other: Record) -> Machine | None:
     return machine if machine and machine.id in adopted and not record.deleted_at else None
 
 
+def _with_absence(record: Record, other: Record) -> Record:
+    """The cloud has told the other that this very machine is gone: else a young one would be missed for minutes."""
+    gone = [a.gone_at for a in other.attempts if record.machine and a.machine == record.machine.id and a.gone_at]
+    return replace(record, missing_at=record.missing_at or gone[0]) if gone else record
+
+
 def _with_policies(record: Record, base: Record, other: Record) -> Record:
     """What was changed in the other alone, or there last."""
     is_later = other.updated_at > record.updated_at
@@ -81,6 +88,6 @@ def _with_wish(record: Record, base: Record, ours: Record, theirs: Record) -> Re
         operation_webhook_url=ours.operation_webhook_url,
         reason=ours.reason,
         failure=None,
-        saving=ours.saving if theirs.saving == base.saving else theirs.saving,
+        saving=ours.saving if theirs.saving == base.saving else record.saving,
     )
     return replace(wished, run=ours.run) if ours.wants is Wish.RUNNING else wished

@@ -38,5 +38,10 @@ def saved(saving: Saving, stopped_at: datetime | None, until: datetime) -> int:
     return saving.spared * FOLD + (_open(saving, stopped_at, until) if saving.open else 0)
 
 
+def joined(kept: Saving, other: Saving) -> Saving:
+    """`kept`, with what another history of the same machine has saved more: it is one machine, so nothing adds up."""
+    return replace(kept, stops=max(kept.stops, other.stops), spared=max(kept.spared, other.spared))
+
+
 def _open(saving: Saving, stopped_at: datetime | None, until: datetime) -> int:
     return grains(saving.rate, until - stopped_at) if stopped_at and stopped_at < until else 0

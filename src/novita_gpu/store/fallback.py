@@ -8,17 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, Protocol
 
 import structlog
 
 from novita_gpu.store.base import StoreError, Unavailable
-from novita_gpu.store.folder import CannotStart
-from novita_gpu.store.local import PrivateValkey
 from novita_gpu.store.open import Store
-from novita_gpu.store.slot import Slot, free
-from novita_gpu.store.wire import Wire, connect
+from novita_gpu.store.wire import Wire
 
 log = structlog.get_logger()
 
@@ -30,6 +26,8 @@ BACK_AFTER = 3
 # Between two questions while it matters whether it answers.
 ASK_EVERY_S = 0.5
 ANSWER_S = 1.0
+# Between two trials of a server that is back and lacks something.
+TRY_EVERY_S = 5.0
 
 
 class Sides(Protocol):
@@ -39,8 +37,12 @@ class Sides(Protocol):
         """Fills an empty private store with what is known here."""
         ...
 
+    async def bring(self, private: Store, shared: Store) -> None:
+        """Writes what moved in the private store to the shared one. May be repeated; what moves meanwhile is left."""
+        ...
+
     async def meet(self, private: Store, shared: Store) -> None:
-        """Writes what moved in the private store to the shared one. May be repeated."""
+        """The same for the last time, while nothing moves. May be repeated until it is through."""
         ...
 
     async def is_begun(self, private: Store) -> bool:
@@ -60,31 +62,69 @@ class Workplace(Protocol):
         ...
 
 
+class Shelter(Protocol):
+    """Private servers on this machine: one for each process while the shared one is out."""
+
+    async def begin(self, *, goes_on: bool) -> str:
+        """The address of this process's own, started if need be. The first time it may `go_on` with one that a process
+        left in the midst of it, else it is empty. Raises `CannotStart`.
+        """
+        ...
+
+    async def leave(self, *, is_done: bool) -> None:
+        """Ends it. What is in it is removed if all of that `is_done` with."""
+        ...
+
+    async def each_left(self, meet: Callable[[str], Awaitable[None]]) -> None:
+        """Gives `meet` the address of each that a process left behind, and removes it then."""
+        ...
+
+
+async def answers_at(wire: Wire) -> bool:
+    """The server answers, in time."""
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            await wire.ping()
+        return True
+    return False
+
+
+async def heeded(doubt: asyncio.Event, seconds: float) -> None:
+    """Returns at the first doubt, or after so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await doubt.wait()
+
+
 class Fallback:
-    """`watch` keeps the store's wire where it belongs. `calm_s` lies between looks at a server that answers."""
+    """`watch` keeps the store's wire where it belongs. `calm_s` lies between looks at a server that answers.
+
+    `unfit` tries what a server that is back can do, and answers what lacks: another one may be in its place.
+    """
 
     def __init__(
         self,
         *,
         store: Store,
         shared: str,
-        root: Path,
+        shelter: Shelter,
         sides: Sides,
         work: Workplace,
         opened: Callable[[str], Store],
+        answers: Callable[[], Awaitable[bool]],
+        unfit: Callable[[Store], Awaitable[str]],
         now: Callable[[], datetime],
         calm_s: float = 10.0,
+        heed: Callable[[asyncio.Event, float], Awaitable[None]] = heeded,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._shared, self._root, self._sides, self._now = store, shared, root, sides, now
+        self._store, self._shared, self._shelter, self._sides, self._now = store, shared, shelter, sides, now
         self._work, self._works_at, self._opened = work, shared, opened
-        self._calm_s, self._pause, self._monotonic = calm_s, pause, monotonic
-        self._asked = Wire(connect(shared, connections=1))
+        self._answers, self._unfit = answers, unfit
+        self._calm_s, self._heed, self._pause, self._monotonic = calm_s, heed, pause, monotonic
         self._doubt = asyncio.Event()
-        self._slot: Slot | None = None
-        self._server: PrivateValkey | None = None
-        self._supervising: asyncio.Future[None] | None = None
+        self._private = ""
         self.mode: Literal["redis", "fallback"] = "redis"
         self.since = now()
         self.reason = ""
@@ -102,40 +142,32 @@ class Fallback:
 
     async def close(self) -> None:
         """The private store stays with what is in it."""
-        await self._asked.close()
-        await self._leave_server()
+        await self._shelter.leave(is_done=False)
+
+    async def is_there(self) -> bool:
+        """The shared server answers."""
+        return await self._answers()
 
     async def begin_away(self) -> str:
         """The address of the private store, where the shared one does not answer at start. Raises `CannotStart`."""
-        url = await self._started(goes_on=True)
-        self._works_at = url
+        url = self._works_at = await self._started(goes_on=True)
         self._turned("fallback", "the shared store did not answer at start")
         return url
-
-    async def answers(self) -> bool:
-        """The shared server answers, in time."""
-        with suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(ANSWER_S):
-                await self._asked.ping()
-            return True
-        return False
 
     async def _keep_home(self) -> None:
         """Until the shared server has been out for a while."""
         await self._settle(self._shared)
-        await self._leave_server(is_empty=True)
-        await self._gather_up()
+        await self._shelter.leave(is_done=True)
         while True:
+            await self._gather_up()
             self._doubt.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._calm_s):
-                    await self._doubt.wait()
+            await self._heed(self._doubt, self._calm_s)
             if await self._is_out():
                 return await self._go_away()
 
     async def _is_out(self) -> bool:
         since = self._monotonic()
-        while not await self.answers():
+        while not await self._answers():
             if self._monotonic() - since >= OUT_AFTER_S:
                 return True
             await self._pause(ASK_EVERY_S)
@@ -143,13 +175,27 @@ class Fallback:
 
     async def _keep_away(self) -> None:
         """Until the shared server has answered again for a while."""
-        assert self._server
-        await self._settle(self._server.url)
+        await self._settle(self._private)
         answers = 0
         while answers < BACK_AFTER:
             await self._pause(ASK_EVERY_S)
-            answers = answers + 1 if await self.answers() else 0
-        await self._come_back()
+            answers = answers + 1 if await self._answers() else 0
+        if await self._serves():
+            await self._come_back()
+        else:
+            await self._pause(TRY_EVERY_S)
+
+    async def _serves(self) -> bool:
+        """The server that is back can do what is needed of it. What lacks is why this goes on here."""
+        try:
+            async with self._opened(self._shared) as shared:
+                lack = await self._unfit(shared)
+        except Unavailable:
+            return False
+        if lack and lack != self.reason:
+            log.error("fallback.unfit", reason=lack)
+        self.reason = lack or self.reason
+        return not lack
 
     async def _go_away(self) -> None:
         """Reads go on from the view; writes wait until the private store has begun."""
@@ -166,70 +212,38 @@ class Fallback:
             self._works_at = url
 
     async def _come_back(self) -> None:
-        """What is under way ends first, so that its answer is written before the stores meet."""
-        assert self._server
+        """What is under way ends first, so that its answer is written before the stores meet. Writes are held only for
+        what moved while the most of it was brought.
+        """
         self._works_at = ""
         await self._work.rest()
+        async with self._opened(self._private) as private, self._opened(self._shared) as shared:
+            await self._sides.bring(private, shared)
         self._store.wire.hold()
-        await self._meet(self._server.url)
+        await self._meet(self._private)
         await self._store.wire.turn_to(self._shared)
         self._turned("redis", "")
         log.warning("fallback.ended", reason="the shared store answers again")
 
     async def _started(self, *, goes_on: bool = False) -> str:
         """The private server, filled. Who knows nothing `goes_on` with what was left; who knows more begins anew."""
-        self._slot = self._slot or self._free(used=goes_on)
-        self._server = self._server or PrivateValkey(self._slot.folder)
-        if not self._server.is_used:
-            await self._server.start()
-            self._supervising = asyncio.ensure_future(self._server.supervise())
-        async with self._opened(self._server.url) as private:
+        self._private = await self._shelter.begin(goes_on=goes_on)
+        async with self._opened(self._private) as private:
             if not await self._sides.is_begun(private):
                 await _emptied(private)
                 await self._sides.part(private)
-        return self._server.url
-
-    def _free(self, *, used: bool) -> Slot:
-        """One that was left in the midst of it if it may be `used`, else an empty one."""
-        for slot in free(self._root):
-            if used or not slot.was_used:
-                return slot
-            slot.leave()
-        raise CannotStart(f"no slot is free in {self._root}")
+        return self._private
 
     async def _gather_up(self) -> None:
-        """What processes left that were killed while the shared store was out. What cannot be met waits for a start."""
+        """What processes left that were killed while the shared store was out. What cannot be met now is met later."""
         try:
-            await self._meet_left()
+            await self._shelter.each_left(self._meet)
         except StoreError as fault:
             log.warning("fallback.left", reason=str(fault))
-
-    async def _meet_left(self) -> None:
-        for slot in free(self._root):
-            try:
-                if not slot.was_used:
-                    return
-                async with PrivateValkey(slot.folder) as server:
-                    await self._meet(server.url)
-                slot.forget()
-            finally:
-                slot.leave()
 
     async def _meet(self, url: str) -> None:
         async with self._opened(url) as private, self._opened(self._shared) as shared:
             await self._sides.meet(private, shared)
-
-    async def _leave_server(self, *, is_empty: bool = False) -> None:
-        if self._supervising:
-            self._supervising.cancel()
-            await asyncio.gather(self._supervising, return_exceptions=True)
-        if self._server:
-            await self._server.leave()
-        if self._slot and is_empty:
-            self._slot.forget()
-        if self._slot:
-            self._slot.leave()
-        self._server = self._slot = self._supervising = None
 
     def _turned(self, mode: Literal["redis", "fallback"], reason: str) -> None:
         self.mode, self.reason, self.since = mode, reason, self._now()

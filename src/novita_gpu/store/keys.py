@@ -220,7 +220,11 @@ class Keys(Value, frozen=True):
 
     def claim(self, key: str) -> str:
         """Hash: the mark on one Idempotency-Key, later its answer. Hashed: the caller chooses `key`."""
-        return self._of("claim", sha256(key.encode()).hexdigest())
+        return self.claim_named(sha256(key.encode()).hexdigest())
+
+    def claim_named(self, name: str) -> str:
+        """The same, by the hash."""
+        return self._of("claim", name)
 
     def fact(self, name: str) -> str:
         """One small value."""

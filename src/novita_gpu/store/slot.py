@@ -1,14 +1,16 @@
-"""A folder for one process's private store while the shared one is out: no two processes have the same.
+"""Folders for private stores while the shared one is out, a slot each: no two processes have the same.
 
-What a killed process left in its folder is found by whoever starts next.
+What a killed process left in its slot is found by whoever starts next.
 """
 
+import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from novita_gpu.store.folder import taken
+from novita_gpu.store.folder import CannotStart, taken
+from novita_gpu.store.local import PrivateValkey
 
 MOST = 64
 
@@ -41,3 +43,52 @@ def free(root: Path) -> Iterator[Slot]:
             yield Slot(root / str(number), lock)
         else:
             os.close(lock)
+
+
+class Slots:
+    """The one slot that this process has, if it has one, with its server. A `fallback.Shelter`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._slot: Slot | None = None
+        self._server: PrivateValkey | None = None
+        self._supervising: asyncio.Future[None] | None = None
+
+    async def begin(self, *, goes_on: bool) -> str:
+        self._slot = self._slot or self._free(used=goes_on)
+        self._server = self._server or PrivateValkey(self._slot.folder)
+        if not self._server.is_used:
+            await self._server.start()
+            self._supervising = asyncio.ensure_future(self._server.supervise())
+        return self._server.url
+
+    async def leave(self, *, is_done: bool) -> None:
+        if self._supervising:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+        if self._server:
+            await self._server.leave()
+        if self._slot and is_done:
+            self._slot.forget()
+        if self._slot:
+            self._slot.leave()
+        self._server = self._slot = self._supervising = None
+
+    async def each_left(self, meet: Callable[[str], Awaitable[None]]) -> None:
+        for slot in free(self._root):
+            try:
+                if not slot.was_used:
+                    return
+                async with PrivateValkey(slot.folder) as server:
+                    await meet(server.url)
+                slot.forget()
+            finally:
+                slot.leave()
+
+    def _free(self, *, used: bool) -> Slot:
+        """One that was left in the midst of it if it may be `used`, else an empty one."""
+        for slot in free(self._root):
+            if used or not slot.was_used:
+                return slot
+            slot.leave()
+        raise CannotStart(f"no slot is free in {self._root}")

@@ -27,6 +27,8 @@ Entry = tuple[int, dict[bytes, bytes]]
 # Answers come within milliseconds; a server that hangs longer is as good as gone. Below a second a slow disk would
 # look like an outage.
 ANSWER_WITHIN_S = 5.0
+# A server that takes so long for what does not block is doubted: whoever minds looks whether it is there at all.
+DOUBT_AFTER_S = 1.0
 # The longest blocking read. Shorter: an idle plane asks more often; longer: what cuts idle connections cuts this one.
 BLOCK_AT_MOST_S = 30.0
 # Commands at once; the next wait for a place. Far above what one process keeps busy.
@@ -97,7 +99,7 @@ class Wire:
         await self._waiting.aclose()
 
     def on_fault(self, told: Callable[[], None]) -> None:
-        """Calls `told` whenever the server did not answer."""
+        """Calls `told` whenever the server did not answer, or takes long for it."""
         self._on_fault = told
 
     def hold(self) -> None:
@@ -132,10 +134,13 @@ class Wire:
             with spent(STORE):
                 async with timeout(within_s) as limit:
                     await self._open.wait()
+                    limit.reschedule(get_running_loop().time() + within_s)  # what was held has all its time
                     self._under_way.add(limit)
+                    doubt = get_running_loop().call_later(within_s - ANSWER_WITHIN_S + DOUBT_AFTER_S, self._on_fault)
                     try:
                         yield
                     finally:
+                        doubt.cancel()
                         self._under_way.discard(limit)
         except ResponseError as fault:
             self._on_fault()

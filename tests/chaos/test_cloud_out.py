@@ -1,4 +1,4 @@
-"""A real service whose cloud does not answer for `OUT_SECONDS`, in the midst of creates, stops and heartbeats.
+"""A real service whose cloud does not answer for `SECONDS_WITHOUT_CLOUD`, amid creates, stops and heartbeats.
 
 `make test` has the same on a clock turned by hand: `tests/story/test_outage.py`.
 """
@@ -20,7 +20,7 @@ from novita_gpu.client import Client
 from tests.chaos.processes import Cloud, answering, command, free_port, running, settings, simulated_cloud
 from tests.plane import IMAGE, KEY, PRODUCT
 
-OUT_SECONDS = float(os.environ.get("OUT_SECONDS", "0"))
+SECONDS = float(os.environ.get("SECONDS_WITHOUT_CLOUD", "0"))
 OLD, NEW = [f"old-{number}" for number in range(20)], [f"new-{number}" for number in range(100)]
 MINUTE_S = 60.0
 STORM = 0.05
@@ -81,8 +81,8 @@ async def served(folder: Path) -> AsyncGenerator[Watched]:
         yield Watched(client=client, cloud=cloud)
 
 
-@pytest.mark.skipif(not OUT_SECONDS, reason="it takes minutes: make chaos")
-@pytest.mark.timeout(OUT_SECONDS + 600)
+@pytest.mark.skipif(not SECONDS, reason="it takes minutes: make chaos")
+@pytest.mark.timeout(SECONDS + 600)
 async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
@@ -99,7 +99,7 @@ async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
         noticed_s = await it.says(well=False, within_s=2 * NOTICED_S)
         await asyncio.gather(creating, *(it.client.stop(name) for name in OLD))
         out, failed, well = [await it.calls()], 0, 0
-        until = time.monotonic() + OUT_SECONDS
+        until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             minute = min(time.monotonic() + MINUTE_S, until)
             while time.monotonic() < minute:
@@ -126,7 +126,7 @@ async def test_t3_without_its_cloud_it_waits_says_so_and_finishes_all(
 
     each = [after - before for before, after in pairwise(out)]
     figure(
-        f"{OUT_SECONDS:.0f} s without the cloud: {normal:.0f} calls in a normal minute, {each} in those of the outage; "
+        f"{SECONDS:.0f} s without the cloud: {normal:.0f} calls in a normal minute, {each} in those of the outage; "
         f"health told of it after {noticed_s:.1f} s, and {told_s:.1f} s after the first answer of its end"
     )
     assert (failed, well) == (0, 0)
