@@ -57,9 +57,17 @@ LEAST: dict[str, Any] = {"name": "trainer-1", "productName": "RTX 4090 24GB", "i
 class Ring:
     """Keys known by heart."""
 
+    def __init__(self) -> None:
+        self.revoked: set[Scope] = set()
+        self.mark = ""
+
     async def principal(self, key: str) -> Principal | None:
         scope = next((scope for scope, known in KEYS.items() if known == key), None)
-        return Principal(id=f"key_{scope}", name=f"{scope}-key", scopes=frozenset({scope})) if scope else None
+        return self.named(f"key_{scope}") if scope else None
+
+    def named(self, key_id: str) -> Principal | None:
+        scope = next((scope for scope in KEYS if key_id == f"key_{scope}" and scope not in self.revoked), None)
+        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope}), mark=self.mark) if scope else None
 
 
 @dataclass

@@ -38,6 +38,7 @@ SIZES = {
     "deliveries": "0.1 KB a delivery",
     "delivery-number": "0.1 KB",
     "claim": "1 to 10 KB",
+    "session": "0.3 KB a browser",
     "fact": "0.1 KB; the catalogue's some 5 KB each",
     "empties": "0.1 KB an offer",
     "empty-times": "0.1 KB an offer",

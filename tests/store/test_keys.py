@@ -51,6 +51,7 @@ async def fill(store: Store) -> None:
     (delivery,) = await store.deliveries.first_of({"receiver.example": 1}, NOON)
     await store.deliveries.save(delivery, rest=after(5))
     await store.endpoints.add(new_endpoint())
+    await store.sessions.begin("hash", b"{}", MINUTE)
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -115,7 +116,15 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
             of("i")
             for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim, keys.queue)
         ),
-        *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
+        *(
+            keys.session("i"),
+            keys.fact("i"),
+            keys.lock("i"),
+            keys.machine(CloudId("i")),
+            keys.living(),
+            keys.closed(),
+            keys.sequence(),
+        ),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
         *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),
         *(

@@ -11,6 +11,7 @@ from litestar.connection import ASGIConnection
 
 from novita_gpu.api.operation import Keyring
 from novita_gpu.api.prepared import Prepared
+from novita_gpu.api.session import Sessions
 from novita_gpu.api.tail import Tail
 from novita_gpu.cloud.base import Cloud
 from novita_gpu.contract import HealthView
@@ -91,6 +92,7 @@ class Desk:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.prepared = Prepared(parts.idle)
+        self.sessions = Sessions(parts.store, parts.keyring, parts.now)
         self.listings = Listings(parts.cloud, parts.now)
         self.waits = Held(parts.max_held)
         self.streams = Held(parts.max_streams)

@@ -11,9 +11,10 @@ from litestar.handlers import BaseRouteHandler
 from novita_gpu.api.desk import Desk, desk_of
 from novita_gpu.api.edge import ids_of
 from novita_gpu.api.operation import Operation, Principal, Scope, allows
+from novita_gpu.api.session import CHANGES_NOTHING, borne, may_change
 from novita_gpu.control.commands import Caller
 from novita_gpu.domain.errors import Fault, Invalid, Problem
-from novita_gpu.store.base import Claim
+from novita_gpu.store.base import Claim, Unavailable
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 # The longest key we make is far shorter; what is longer is not looked up.
@@ -25,9 +26,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     operation = cast("Operation | None", handler.opt.get("operation"))
     if operation is None and _method(connection) == "OPTIONS":
         raise MethodNotAllowedException  # made by Litestar for every path; nothing of ours answers another origin
-    principal = await _presented(connection, desk_of(connection))
-    connection.scope["state"]["principal"] = principal
     needed = operation.scope if operation else Scope.READ
+    principal = await _caller(connection, desk_of(connection), is_open=needed is None)
+    connection.scope["state"]["principal"] = principal
     if needed is not None:
         _admit(principal, needed)
     if operation and operation.query is None and connection.scope["query_string"]:
@@ -45,9 +46,33 @@ def _admit(principal: Principal | None, needed: Scope) -> None:
         raise Problem("FORBIDDEN", f"This key lacks the scope {needed}.", details={"needed": needed})
 
 
-async def _presented(connection: Connection, desk: Desk) -> Principal | None:
-    """Whose key the request bears; None without one, or with one that is not known."""
-    kind, _, key = (connection.headers.get("authorization") or "").partition(" ")
+async def _caller(connection: Connection, desk: Desk, *, is_open: bool) -> Principal | None:
+    """By the key that the request bears, else by its session; None without one, or with one that is not known."""
+    authorization, token = connection.headers.get("authorization"), borne(connection.cookies)
+    if authorization is not None or token is None:
+        return await presented(authorization or "", desk)
+    try:
+        principal = await desk.sessions.principal(token)
+    except Unavailable:
+        if is_open:
+            return None
+        raise
+    if principal and not is_open and _method(connection) not in CHANGES_NOTHING:
+        _from_its_page(connection, token)
+    connection.scope["state"]["session"] = token if principal else None
+    return principal
+
+
+def _from_its_page(connection: Connection, token: str) -> None:
+    """A cookie goes along with whatever makes a browser send a request; the token does not."""
+    if not may_change(token, connection.headers):
+        what = "A change needs the token of the page that the session was begun for: X-CSRF-Token. Load the page again."
+        raise Problem("FORBIDDEN", what)
+
+
+async def presented(authorization: str, desk: Desk) -> Principal | None:
+    """Whose key that header bears."""
+    kind, _, key = authorization.partition(" ")
     key = key.strip()
     if kind.lower() != "bearer" or not key or len(key) > MAX_KEY_CHARS or not key.isascii():
         return None
@@ -56,6 +81,11 @@ async def _presented(connection: Connection, desk: Desk) -> Principal | None:
 
 def principal_of(connection: Connection) -> Principal | None:
     return cast("Principal | None", connection.scope["state"].get("principal"))
+
+
+def session_of(connection: Connection) -> str | None:
+    """The token of the session that the request was let in by."""
+    return cast("str | None", connection.scope["state"].get("session"))
 
 
 def may(connection: Connection, scope: Scope) -> bool:

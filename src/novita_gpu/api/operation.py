@@ -50,14 +50,22 @@ class Operation:
 
 
 class Principal(Value, frozen=True, kw_only=True):
-    """Whose key it is. `id` never changes; `name` is what events call them."""
+    """Whose key it is. `id` never changes; `name` is what events call them.
+
+    `mark` is another one when the key behind this id is another: a session of the one before is over then.
+    """
 
     id: str
     name: str
     scopes: frozenset[Scope]
+    mark: str = ""
 
 
 class Keyring(Protocol):
     async def principal(self, key: str) -> Principal | None:
         """Whose key this is. Compares in constant time, and answers from memory: it is asked at every request."""
+        ...
+
+    def named(self, key_id: str) -> Principal | None:
+        """Whose id this is, as long as that key is good. Answers from memory."""
         ...

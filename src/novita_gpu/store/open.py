@@ -16,6 +16,7 @@ from novita_gpu.store.idempotency import Claims
 from novita_gpu.store.keys import CLOSED_FOR, FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
+from novita_gpu.store.sessions import Sessions
 from novita_gpu.store.view import View
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, clients
 
@@ -31,6 +32,7 @@ class Store:
     deliveries: Deliveries
     endpoints: Endpoints
     claims: Claims
+    sessions: Sessions
     facts: Facts
     looks: Looks
     feed: Feed
@@ -92,6 +94,7 @@ def open_store(
         deliveries=Deliveries(wire, keys, finished_for=finished_for),
         endpoints=Endpoints(wire, keys),
         claims=Claims(wire, keys),
+        sessions=Sessions(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
