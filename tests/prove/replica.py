@@ -36,6 +36,7 @@ from novita_gpu.store.idempotency import Claims
 from novita_gpu.store.keys import Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
+from novita_gpu.store.sessions import Sessions
 from novita_gpu.store.view import View
 from novita_gpu.store.wire import Wire
 from tests.prove.doorbell import Job
@@ -225,6 +226,7 @@ def store_on(
         deliveries=Deliveries(wire, keys),
         endpoints=Endpoints(wire, keys),
         claims=Claims(wire, keys),
+        sessions=Sessions(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,
