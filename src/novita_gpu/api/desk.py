@@ -15,6 +15,7 @@ from novita_gpu.api.session import Sessions
 from novita_gpu.api.tail import Tail
 from novita_gpu.cloud.base import Cloud
 from novita_gpu.contract import HealthView
+from novita_gpu.contract.settings import SettingView
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
 from novita_gpu.control.costs import Costs
@@ -60,6 +61,7 @@ class Parts:
     new_id: Callable[[str], str]
     version: str
     idle: IdlePolicy
+    settings: tuple[SettingView, ...] = ()
     max_held: int = 500
     max_streams: int = 2_000
     heartbeat: timedelta = timedelta(seconds=15)

@@ -20,7 +20,7 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
-from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of
+from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of, settings_view
 from novita_gpu.webhooks import Outbox, Registry
 from novita_gpu.wiring.ground import VERSION, Ground
 from novita_gpu.wiring.passes import Passes
@@ -100,6 +100,7 @@ def _parts(
         new_id=new_id,
         version=VERSION,
         idle=idle_policy_of(settings),
+        settings=settings_view(settings),
     )
 
 
