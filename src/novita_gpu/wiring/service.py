@@ -21,6 +21,7 @@ from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
 from novita_gpu.policies import defaults_of, idle_policy_of, pace_of, policy_of, settings_view
+from novita_gpu.ui import ROUTES as PAGES
 from novita_gpu.webhooks import Outbox, Registry
 from novita_gpu.wiring.ground import VERSION, Ground
 from novita_gpu.wiring.passes import Passes
@@ -42,7 +43,7 @@ async def service(ground: Ground, passes: Passes) -> Service:
     orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
     commands, health = _commands(ground, orders), _health(ground, passes)
     parts = _parts(ground, passes, orders, commands, health, AdminKeyring(key_hash))
-    return Service(commands=commands, health=health, app=build_app(parts), admin_key=made)
+    return Service(commands=commands, health=health, app=build_app(parts, PAGES), admin_key=made)
 
 
 def _commands(ground: Ground, orders: Orders) -> Commands:
