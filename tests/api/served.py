@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import uvicorn
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -208,8 +209,10 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any) -> AsyncGenerator[Served]:
-    """The API for as long as the block runs. `parts` take the place of what it is built of."""
+async def served(
+    valkey: str, *, defaults: Defaults = NO_DEFAULTS, pages: Iterable[HTTPRouteHandler] = (), **parts: Any
+) -> AsyncGenerator[Served]:
+    """The API for as long as the block runs, with `pages` beside it. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
         cloud = Novita("sim-key", root=simulator.root, calls_per_minute=100_000)
@@ -313,7 +316,7 @@ async def served(valkey: str, *, defaults: Defaults = NO_DEFAULTS, **parts: Any)
             "version": "test",
             **parts,
         }
-        app = build_app(Parts(**built))
+        app = build_app(Parts(**built), pages)
         root = await stack.enter_async_context(answering(app))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Served(
