@@ -186,9 +186,7 @@ async def test_s3_a_form_of_another_site_changes_nothing(seat: Seat, api: Served
     await (await seat.goes("/ui")).is_live()
 
 
-async def test_n16_looking_is_no_use_and_l2_calls_to_the_cloud_do_not_grow_with_tabs(
-    browser: Browser, api: Served
-) -> None:
+async def test_n16_looking_is_no_use_and_l2_tabs_ask_the_cloud_nothing(browser: Browser, api: Served) -> None:
     record = await api.created("watched")
 
     def calls() -> int:

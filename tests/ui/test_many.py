@@ -1,15 +1,18 @@
 """Five thousand instances, and how soon something is to be seen."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable
 from random import Random
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from playwright.async_api import Browser
 
 from novita_gpu.api.operation import Scope
+from novita_gpu.domain.instance import Wish
 from novita_gpu.ui import ROUTES as PAGES
 from tests.api.served import KEYS, Served, served
 from tests.store.samples import creation
@@ -18,6 +21,7 @@ from tests.ui.fleets import fleet
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 MANY = 5_000
+EVENTS = int(os.environ.get("EVENTS", "800"))
 ADMIN = KEYS[Scope.ADMIN]
 KIB = 1024
 # A machine that does much else besides is slower than a reader's; a fault of ours is slower by far.
@@ -96,6 +100,29 @@ async def test_a_table_of_five_thousand_is_ready_in_a_second(
     took, _ = await first_seen(browser, many.root, "/ui/instances", "#shown", whole)
     figure(f"dashboard: a table of {MANY:,} is ready after {took:.0f} ms")
     assert took < 1000 * SLACK
+
+
+async def test_the_memory_of_the_tab_is_steady(
+    browser: Browser, valkey_url: str, figure: Callable[[str], None]
+) -> None:
+    """Event after event, of the same instances: what a page keeps does not grow with them."""
+    async with served(valkey_url, pages=PAGES) as api, seated(browser, api.root, ADMIN) as seat:
+        records = [await api.created(f"busy-{each}") for each in range(10)]
+        await (await seat.goes("/ui")).is_live()
+        devtools: Any = await seat.context.new_cdp_session(seat.page)
+
+        async def kept_after(events: int) -> float:
+            for number in range(events):
+                place = number % len(records)
+                other = Wish.STOPPED if records[place].wants is Wish.RUNNING else Wish.RUNNING
+                records[place] = await api.becomes(records[place], replace(records[place], wants=other))
+            await seat.page.evaluate("() => new Promise((done) => setTimeout(done, 300))")
+            await devtools.send("HeapProfiler.collectGarbage")
+            return (await devtools.send("Runtime.getHeapUsage"))["usedSize"] / KIB
+
+        before, after = await kept_after(EVENTS // 2), await kept_after(EVENTS)
+    figure(f"dashboard: {before:.0f} KiB after {EVENTS // 2} events, {after:.0f} KiB after {EVENTS} more")
+    assert after - before < 1.5 * KIB
 
 
 async def test_a_step_of_filter_or_scroll_is_quick(

@@ -8,12 +8,16 @@ import { exact, now } from "./time.js";
 const HEIGHT = 150;
 const POINTS = 300;
 const EVENTS = 1000;
+// Where nothing ran for so much of the time, the rest is shown alone.
+const MOSTLY = 0.7;
 // What is marked on the line, and how.
 const MARKS = {
   "instance.ready": "--good", "instance.recovered": "--good", "instance.stopped": "--rest", "instance.deleted": "--rest",
   "instance.failed": "--bad", "instance.reclaim_notified": "--warn", "instance.migrating": "--warn", "instance.auto_stop_warning": "--warn",
 };
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const history = async (since) => (await get(`/api/costs/history${query({ since: new Date(since).toISOString(), points: POINTS })}`)).points;
 
 export class Plots {
   #hours = 24;
@@ -31,8 +35,9 @@ export class Plots {
   }
 
   async load() {
-    const since = new Date(now() - this.#hours * 3_600_000).toISOString();
-    const { points } = await get(`/api/costs/history${query({ since, points: POINTS })}`);
+    let points = await history(now() - this.#hours * 3_600_000);
+    const first = points.findIndex((p) => p.running || Number(p.burnPerHour));
+    if (first > points.length * MOSTLY) points = await history(Date.parse(points[first - 1].at));
     this.#data = [points.map((p) => Date.parse(p.at) / 1000), points.map((p) => p.running), points.map((p) => Number(p.burnPerHour))];
     await ready();
     this.#draw();
@@ -46,7 +51,9 @@ export class Plots {
   }
 
   #heard(event) {
-    if (MARKS[event.type]) this.#marks.push({ at: Date.parse(event.timestamp) / 1000, event });
+    if (!MARKS[event.type]) return;
+    const words = `${event.data.instance?.name ?? ""} ${event.type.split(".")[1].replaceAll("_", " ")}`;
+    this.#marks.push({ at: Date.parse(event.timestamp) / 1000, colour: MARKS[event.type], words });
     if (this.#marks.length > 2 * EVENTS) this.#marks.splice(0, EVENTS);
   }
 
@@ -78,7 +85,7 @@ export class Plots {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "moment" } },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high) * 1.15] } },
-      axes: [{ ...axis, space: 80, values: (_, at) => at.map(moment) }, { ...axis, size: 52, values: (_, values) => values.map((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")) }],
+      axes: [{ ...axis, space: 80, values: (_, at) => at.map((one) => moment(one, at[1] - at[0] < 60)) }, { ...axis, size: 52, values: (_, values) => values.map((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")) }],
       series: [{}, { stroke: colour("--accent"), width: 2, fill: `${colour("--accent")}22`, paths: window.uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
       hooks: { draw: [(plot) => this.#mark(plot)], setCursor: [(plot) => this.#tellMoment(plot)] },
     }, data, canvas);
@@ -87,12 +94,12 @@ export class Plots {
   #mark(plot) {
     const { ctx, data, bbox } = plot;
     const first = data[0][0];
-    for (const { at, event } of this.#marks) {
+    for (const { at, colour: name } of this.#marks) {
       if (!(at >= first)) continue;
       const x = plot.valToPos(at, "x", true);
       if (x > bbox.left + bbox.width) continue;
       const y = plot.valToPos(data[1][Math.max(0, plot.valToIdx(at))] ?? 0, "y", true);
-      ctx.fillStyle = colour(MARKS[event.type]);
+      ctx.fillStyle = colour(name);
       ctx.beginPath();
       ctx.arc(x, y, 3.5 * devicePixelRatio, 0, 2 * Math.PI);
       ctx.fill();
@@ -105,7 +112,7 @@ export class Plots {
     if (place === null || place === undefined) return say(find("#moment"), "");
     const [at, running, burn] = this.#data;
     const step = at[1] - at[0];
-    const near = this.#marks.filter((mark) => Math.abs(mark.at - at[place]) <= 2 * step).map(({ event }) => `${event.data.instance?.name ?? ""} ${event.type.split(".")[1].replaceAll("_", " ")}`);
+    const near = this.#marks.filter((mark) => Math.abs(mark.at - at[place]) <= 2 * step).map((mark) => mark.words);
     const some = near.length > 3 ? [...near.slice(-3), `${near.length - 3} more`] : near;
     return say(find("#moment"), `${exact(at[place] * 1000)}: ${many(running[place] ?? 0, "instance")}, ${perHour(burn[place])}${some.length ? ` – ${some.join(", ")}` : ""}`);
   }
@@ -116,10 +123,10 @@ export class Plots {
 }
 
 // By the clock, and at midnight by the day.
-function moment(seconds) {
+function moment(seconds, isFine) {
   const at = new Date(seconds * 1000);
   const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
-  return isMidnight ? at.toLocaleDateString([], { day: "numeric", month: "short" }) : at.toTimeString().slice(0, 5);
+  return isMidnight ? at.toLocaleDateString([], { day: "numeric", month: "short" }) : at.toTimeString().slice(0, isFine ? 8 : 5);
 }
 
 // uPlot is a script of its own, which comes after this one.
