@@ -50,15 +50,17 @@ STEPS = """async () => {
     return own + await worked();
   };
   const scrolled = (top) => { box.scrollTop = top; box.dispatchEvent(new Event("scroll")); };
-  const most = { scroll: 0, filter: 0 };
+  const took = { scroll: [], filter: [] };
   for (let place = 1; place <= 40; place++) {
-    most.scroll = Math.max(most.scroll, await step(() => scrolled(place * 4000)));
+    took.scroll.push(await step(() => scrolled(place * 4000)));
   }
   for (const words of ["w", "work", "worker-0", "worker-01", "worker-012", "eu-de", "", "4090 hk", ""]) {
     const act = () => { search.value = words; search.dispatchEvent(new Event("input", { bubbles: true })); };
-    most.filter = Math.max(most.filter, await step(act));
+    took.filter.push(await step(act));
   }
-  return { ...most, rows: document.querySelectorAll(".rows .line").length };
+  for (const each of Object.values(took)) each.sort((one, other) => one - other);
+  const told = (all) => [all[Math.floor(all.length / 2)], all.at(-1)];
+  return { scroll: told(took.scroll), filter: told(took.filter), rows: document.querySelectorAll(".rows .line").length };
 }"""
 
 
@@ -132,7 +134,9 @@ async def test_a_step_of_filter_or_scroll_is_quick(
         await seat.goes("/ui/instances")
         await seat.sees(f"{MANY:,} instances", "#shown")
         took = await seat.page.evaluate(STEPS)
-    figure(f"dashboard: of {MANY:,}, scrolling {took['scroll']:.0f} ms a step, filtering {took['filter']:.0f} ms")
+    scroll, filtering = took["scroll"], took["filter"]
+    told = "{:.0f} ms a step, at most {:.0f}"
+    figure(f"dashboard: of {MANY:,}, scrolling {told.format(*scroll)}; filtering {told.format(*filtering)}")
     assert took["rows"] < 60
-    assert took["scroll"] < 50 * SLACK
-    assert took["filter"] < 50 * SLACK
+    assert scroll[0] < 50
+    assert filtering[0] < 50 * SLACK

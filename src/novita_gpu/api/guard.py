@@ -1,6 +1,7 @@
 """Who asks, and whether they may. Each route's `Operation` says what is needed; what says nothing needs a key."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from litestar import Request
@@ -27,10 +28,10 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     if operation is None and _method(connection) == "OPTIONS":
         raise MethodNotAllowedException  # made by Litestar for every path; nothing of ours answers another origin
     needed = operation.scope if operation else Scope.READ
-    principal = await _caller(connection, desk_of(connection), is_open=needed is None)
-    connection.scope["state"]["principal"] = principal
+    await _recognise(connection, desk_of(connection), is_open=needed is None)
     if needed is not None:
-        _admit(principal, needed)
+        _admit(principal_of(connection), needed)
+        _from_its_page(connection)
     if operation and operation.query is None and connection.scope["query_string"]:
         raise Invalid(Fault(field="query", message="this route takes no query"))
 
@@ -46,26 +47,23 @@ def _admit(principal: Principal | None, needed: Scope) -> None:
         raise Problem("FORBIDDEN", f"This key lacks the scope {needed}.", details={"needed": needed})
 
 
-async def _caller(connection: Connection, desk: Desk, *, is_open: bool) -> Principal | None:
-    """By the key that the request bears, else by its session; None without one, or with one that is not known."""
+async def _recognise(connection: Connection, desk: Desk, *, is_open: bool) -> None:
+    """By the key that the request bears, else by its session. Nobody without one, or with one that is not known."""
     authorization, token = connection.headers.get("authorization"), borne(connection.cookies)
-    if authorization is not None or token is None:
-        return await presented(authorization or "", desk)
-    try:
-        principal = await desk.sessions.principal(token)
-    except Unavailable:
-        if is_open:
-            return None
-        raise
-    if principal and not is_open and _method(connection) not in CHANGES_NOTHING:
-        _from_its_page(connection, token)
-    connection.scope["state"]["session"] = token if principal else None
-    return principal
+    principal = None
+    if authorization is not None:
+        principal = await presented(authorization, desk)
+    elif token is not None:
+        with suppress(*((Unavailable,) if is_open else ())):
+            principal = await desk.sessions.principal(token)
+        connection.scope["state"]["session"] = token if principal else None
+    connection.scope["state"]["principal"] = principal
 
 
-def _from_its_page(connection: Connection, token: str) -> None:
-    """A cookie goes along with whatever makes a browser send a request; the token does not."""
-    if not may_change(token, connection.headers):
+def _from_its_page(connection: Connection) -> None:
+    """A cookie goes along with whatever makes a browser send a request; the token of its page does not."""
+    token = session_of(connection)
+    if token and _method(connection) not in CHANGES_NOTHING and not may_change(token, connection.headers):
         what = "A change needs the token of the page that the session was begun for: X-CSRF-Token. Load the page again."
         raise Problem("FORBIDDEN", what)
 

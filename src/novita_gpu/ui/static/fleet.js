@@ -6,7 +6,7 @@ import { stream } from "./stream.js";
 
 const PAGE = 1000;
 const AGAIN_MS = 15_000;
-const LIVING = STATUSES.filter((status) => status !== "deleted");
+export const LIVING = STATUSES.filter((status) => status !== "deleted");
 
 export class Fleet extends EventTarget {
   instances = new Map();
@@ -19,6 +19,14 @@ export class Fleet extends EventTarget {
   constructor(statuses = LIVING) {
     super();
     this.#statuses = statuses;
+  }
+
+  // Those in these statuses from here on.
+  of(statuses) {
+    this.#statuses = statuses;
+    for (const [id, { status }] of this.instances) if (!statuses.includes(status)) this.instances.delete(id);
+    this.#tell();
+    return this.load();
   }
 
   begin() {

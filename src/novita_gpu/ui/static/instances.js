@@ -3,7 +3,7 @@ import { may } from "./api.js";
 import { Bulk, stopAll } from "./bulk.js";
 import { COLUMNS, order } from "./columns.js";
 import { el, every, fill, find, say, show } from "./dom.js";
-import { Fleet } from "./fleet.js";
+import { Fleet, LIVING } from "./fleet.js";
 import { STATUSES, badge, many } from "./format.js";
 import { begin } from "./shell.js";
 import { Windowed } from "./windowed.js";
@@ -118,7 +118,7 @@ function asked() {
   refresh(true);
 }
 
-find("#filters").addEventListener("input", asked);
+find("#filters").addEventListener("input", (event) => event.target.id !== "deleted" && asked());
 find("#filters").addEventListener("submit", (event) => event.preventDefault());
 find("#statuses").addEventListener("click", (event) => {
   const status = event.target.closest("[data-status]")?.dataset.status;
@@ -129,6 +129,7 @@ find("#statuses").addEventListener("click", (event) => {
   refresh(true);
 });
 addEventListener("hashchange", () => (recall(), chips(), refresh(true)));
+find("#deleted").addEventListener("change", (event) => fleet.of(event.target.checked ? STATUSES : LIVING));
 find("#stop-all").disabled = !may("admin");
 find("#stop-all").addEventListener("click", (event) => stopAll(event.currentTarget));
 fleet.addEventListener("changed", () => (chips(), refresh()));

@@ -2,12 +2,16 @@
 import { getIfThere, post, remove } from "./api.js";
 import { copy } from "./connection.js";
 import { asked } from "./dialog.js";
-import { el, fill, fresh, row, table } from "./dom.js";
+import { el, fresh, row, table } from "./dom.js";
+import { perHour } from "./format.js";
 import { Panel, press } from "./panel.js";
 import { when } from "./time.js";
 import { doing } from "./told.js";
 
-const listed = (told) => told.keys ?? [];
+const limits = (of) => {
+  const said = of && [of.maxInstances !== undefined && `${of.maxInstances} instances`, of.maxUsdPerHour && perHour(of.maxUsdPerHour), of.regions?.join(", ")].filter(Boolean);
+  return said?.length ? el("div", { class: "soft" }, `at most ${said.join("; ")}`) : null;
+};
 
 export function beginKeys() {
   const panel = new Panel("keys");
@@ -19,11 +23,11 @@ export function beginKeys() {
     await doing(button, `Revoking ${key.name}…`, () => remove(`/api/keys/${encodeURIComponent(key.id)}`), `${key.name} is revoked.`);
     load();
   };
-  const line = (key) => row(el("b", {}, key.name), (key.scopes ?? []).join(", "), key.expiresAt ? when(key.expiresAt, "in") : "never", key.lastUsedAt ? when(key.lastUsedAt) : "–", key.revokedAt ? "revoked" : press("Revoke…", (button) => revoke(key, button), { class: "danger", "aria-label": `Revoke ${key.name}`, data: { key: `revoke ${key.id}` } }));
-  const draw = (told) => [listed(told).length ? table(["Name", "Scopes", "Expires", "Last used", ""], listed(told).map(line), { label: "Keys" }) : el("p", { class: "soft" }, "There are none but the admin key.")];
+  const line = (key) => row([el("b", {}, key.name), limits(key.limits)], key.scopes.join(", "), key.expired ? "expired" : key.expiresAt ? when(key.expiresAt, "in") : "never", key.lastUsedAt ? when(key.lastUsedAt) : "–", press("Revoke…", (button) => revoke(key, button), { class: "danger", "aria-label": `Revoke ${key.name}`, data: { key: `revoke ${key.id}` } }));
+  const draw = ({ keys }) => [keys.length ? table(["Name", "Scopes", "Expires", "Last used", ""], keys.map(line), { label: "Keys" }) : el("p", { class: "soft" }, "There are none but the admin key.")];
 
   const id = fresh("key");
-  const name = el("input", { id: `${id}-name`, required: true, maxlength: "100", autocomplete: "off" });
+  const name = el("input", { id: `${id}-name`, required: true, maxlength: "64", autocomplete: "off" });
   const scope = el("select", { id: `${id}-scope` }, ["read", "operate", "admin"].map((value) => el("option", { value }, value)));
   const add = el("button", { type: "submit" }, "Make a key");
   const send = async (event) => {
@@ -31,8 +35,7 @@ export function beginKeys() {
     const told = await doing(add, "Making a key…", () => post("/api/keys", { name: name.value.trim(), scopes: [scope.value] }), "Made. It is shown this once.");
     if (!told) return;
     const code = el("code", {}, told.key);
-    fill(made, el("p", {}, `The key of ${told.name ?? name.value}, shown this once:`));
-    made.append(el("div", { class: "copy" }, code, press("Copy", () => copy(told.key, code)), press("Done", () => made.replaceChildren())));
+    made.replaceChildren(el("p", {}, `The key of ${told.name}, shown this once:`), el("div", { class: "copy" }, code, press("Copy", () => copy(told.key, code)), press("Done", () => made.replaceChildren())));
     name.value = "";
     load();
   };
