@@ -60,7 +60,8 @@ STEPS = """async () => {
   }
   for (const each of Object.values(took)) each.sort((one, other) => one - other);
   const told = (all) => [all[Math.floor(all.length / 2)], all.at(-1)];
-  return { scroll: told(took.scroll), filter: told(took.filter), rows: document.querySelectorAll(".rows .line").length };
+  const rows = document.querySelectorAll(".rows .line").length;
+  return { scroll: told(took.scroll), filter: told(took.filter), rows };
 }"""
 
 
@@ -138,5 +139,5 @@ async def test_a_step_of_filter_or_scroll_is_quick(
     told = "{:.0f} ms a step, at most {:.0f}"
     figure(f"dashboard: of {MANY:,}, scrolling {told.format(*scroll)}; filtering {told.format(*filtering)}")
     assert took["rows"] < 60
-    assert scroll[0] < 50
+    assert scroll[0] < 50 * SLACK
     assert filtering[0] < 50 * SLACK

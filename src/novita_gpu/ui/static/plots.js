@@ -5,7 +5,7 @@ import { many, perHour } from "./format.js";
 import { stream } from "./stream.js";
 import { exact, now } from "./time.js";
 
-const HEIGHT = 150;
+const HEIGHT = 140;
 const POINTS = 300;
 const EVENTS = 1000;
 // Where nothing ran for so much of the time, the rest is shown alone.
@@ -85,7 +85,7 @@ export class Plots {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "moment" } },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high) * 1.15] } },
-      axes: [{ ...axis, space: 80, values: (_, at) => at.map((one) => moment(one, at[1] - at[0] < 60)) }, { ...axis, size: 52, values: (_, values) => values.map((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")) }],
+      axes: [{ ...axis, space: 80, size: 30, values: (_, at) => at.map((one) => moment(one, at[1] - at[0] < 60)) }, { ...axis, size: 52, values: (_, values) => values.map((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")) }],
       series: [{}, { stroke: colour("--accent"), width: 2, fill: `${colour("--accent")}22`, paths: window.uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
       hooks: { draw: [(plot) => this.#mark(plot)], setCursor: [(plot) => this.#tellMoment(plot)] },
     }, data, canvas);

@@ -44,7 +44,7 @@ const words = (node) => WORDS[node.dataset.live](now() - Date.parse(node.dateTim
 // `how`: ago, since (how long already), until (how long still), in.
 export function when(time, how = "ago") {
   if (!time) return null;
-  const node = el("time", { datetime: time, title: exact(time), data: { live: how } });
+  const node = el("time", { datetime: time, data: { live: how } });
   node.textContent = words(node);
   return node;
 }
@@ -52,7 +52,7 @@ export function when(time, how = "ago") {
 export function retime(node, time, how = node.dataset.live) {
   if (node.dateTime !== time || node.dataset.live !== how) {
     node.dateTime = time;
-    node.title = exact(time);
+    node.removeAttribute("title");
     node.dataset.live = how;
   }
   say(node, words(node));
@@ -63,3 +63,8 @@ export function tick() {
   for (const node of document.querySelectorAll("time[data-live]")) say(node, words(node));
 }
 setInterval(tick, 1000);
+
+// The exact time, once somebody points at it: spelling thousands that nobody looks at would take long.
+document.addEventListener("pointerover", ({ target }) => {
+  if (target.matches("time[data-live]")) target.title ||= exact(target.dateTime);
+});
