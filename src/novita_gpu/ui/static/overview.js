@@ -64,6 +64,5 @@ setInterval(() => document.hidden || soon(), MONEY_MS);
 setInterval(() => showAttention(fleet), 10_000);
 begin();
 fleet.begin();
-soon();
 money().catch((error) => fill(find("#figures"), el("div", { class: "figure wrong" }, error.message)));
 plots.begin();

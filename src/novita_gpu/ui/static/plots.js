@@ -6,7 +6,7 @@ import { stream } from "./stream.js";
 import { exact, now } from "./time.js";
 
 const HEIGHT = 140;
-const POINTS = 300;
+const POINTS = 120;
 const EVENTS = 1000;
 // Where nothing ran for so much of the time, the rest is shown alone.
 const MOSTLY = 0.7;
