@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo run test prove idle chaos bench crowd fuzz audit sbom check fix docs lock
+.PHONY: install demo run test prove idle chaos bench crowd fuzz tab screenshots audit sbom check fix docs lock
 
 install: .venv/installed
 
@@ -66,6 +66,14 @@ fuzz: install
 # A start before a cloud of MACHINES.
 crowd: install
 	@MACHINES=$${MACHINES:-5000} pytest -n 0 -s tests/chaos/test_crowd.py $(ARGS)
+
+# An hour of events before an open page: EVENTS of them.
+tab: install
+	@EVENTS=$${EVENTS:-20000} pytest -n 0 -s --timeout 1800 tests/ui/test_many.py -k memory $(ARGS)
+
+# The pictures of the README, taken of the demo.
+screenshots: install
+	@python -m tests.ui.screenshots
 
 check: install audit
 	@ruff check .

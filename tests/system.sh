@@ -1,15 +1,16 @@
 #!/bin/sh
 # Programs of the system that some tests need: redis-server and chromium. On Debian as root they are installed,
 # elsewhere it is said what is missing; where CI is set a missing one is an error. Where there is node, the library with
-# which receivers verify webhooks comes from npm.
+# which receivers verify webhooks, and the one that judges how accessible a page is, come from npm.
 set -eu
 
 # npm brings certificates of its own; a proxy's are known to the system only.
 system_certificates=/etc/ssl/certs/ca-certificates.crt
 [ ! -e "$system_certificates" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_certificates}"
-if command -v npm > /dev/null && [ ! -e .tools/node/node_modules/standardwebhooks ]; then
-    npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=20000 --prefix .tools/node standardwebhooks@1 > /dev/null 2>&1 ||
-        echo "npm cannot install standardwebhooks: the test that needs it tries itself, or is skipped" >&2
+modules=.tools/node/node_modules
+if command -v npm > /dev/null && { [ ! -e $modules/standardwebhooks ] || [ ! -e $modules/axe-core ]; }; then
+    npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=20000 --prefix .tools/node standardwebhooks@1 axe-core@4 > /dev/null 2>&1 ||
+        echo "npm cannot install standardwebhooks and axe-core: tests that need them are skipped" >&2
 fi
 
 wanted=""

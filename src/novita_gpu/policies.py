@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from novita_gpu.contract.settings import SettingView
 from novita_gpu.control.ceilings import Ceilings
 from novita_gpu.control.commands import Defaults
 from novita_gpu.domain.case import Policy
@@ -21,6 +22,16 @@ def pace_of(settings: Settings) -> Pace:
     """Listings may follow each other faster than a server of one's own is asked by itself."""
     pace = PACES[settings.redis_profile]
     return replace(pace, schedule=min(pace.schedule, settings.moving)) if pace is LOCAL else pace
+
+
+def settings_view(settings: Settings) -> tuple[SettingView, ...]:
+    """What an admin is told of them."""
+    return tuple(
+        SettingView(
+            name=one.name, value=one.value, default=one.default, description=one.description, secret=one.is_secret
+        )
+        for one in settings.told()
+    )
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -296,6 +296,7 @@ def _announce_demo(plane: Plane, url: str, cloud: str) -> None:
     key = plane.settings.admin_api_key
     _say(
         f"novita-gpu {VERSION}, on a simulated cloud: nothing here costs money.\n\n"
+        f"  dashboard  {url}/ui (log in with the admin key)\n"
         f"  API        {url}\n"
         f"  docs       {url}/docs\n"
         f"  cloud      {cloud}\n"

@@ -1,11 +1,14 @@
 """The environment, read once, into one frozen object. An empty variable is an unset one."""
 
+import re
 from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -96,6 +99,30 @@ class WrongSettings(Exception):
     def __init__(self, faults: list[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{name}: {fault}" for name, fault in faults))
         self.faults = faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One variable as a person sees it; None: not set, or without a default."""
+
+    name: str
+    value: str | None
+    default: str | None
+    description: str
+    is_secret: bool
+
+
+def spelled(value: object) -> str | None:
+    """As it would be set in the environment; a secret, and who an address is asked as, as stars."""
+    if value is None or value == ():
+        return None
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, cast("tuple[object, ...]", value)))
+    return f"{value:g}" if isinstance(value, float) else re.sub(r"//[^/@]*@", "//***@", str(value))
 
 
 class Settings(BaseSettings):
@@ -281,6 +308,18 @@ class Settings(BaseSettings):
             raise WrongSettings(
                 [(str(e["loc"][0]).upper(), _plainly(e["msg"])) for e in error.errors(include_input=False)]
             ) from None
+
+    def told(self) -> Iterator["Setting"]:
+        """Each of them in words, without what is secret."""
+        for name, field in type(self).model_fields.items():
+            value: object = getattr(self, name)
+            yield Setting(
+                name=name.upper(),
+                value=spelled(value),
+                default=spelled(cast("object", field.default)),
+                description=field.description or "debug, info, warning or error.",
+                is_secret="SecretStr" in str(field.annotation),
+            )
 
     @property
     def moving(self) -> timedelta:

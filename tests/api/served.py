@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import uvicorn
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -68,18 +69,22 @@ LEAST: dict[str, Any] = {"name": "trainer-1", "productName": "RTX 4090 24GB", "i
 class Ring:
     """Keys known by heart, beside those that were made."""
 
-    def __init__(self, made: StoredKeyring) -> None:
+    def __init__(self, made: StoredKeyring | None = None) -> None:
         self._made = made
+        self.revoked: set[Scope] = set()
+        self.mark = ""
 
     async def principal(self, key: str) -> Principal | None:
         scope = next((scope for scope, known in KEYS.items() if known == key), None)
-        return self.named(f"key_{scope}") if scope else await self._made.principal(key)
+        return self.named(f"key_{scope}") if scope else await self._made.principal(key) if self._made else None
 
     def named(self, key_id: str) -> Principal | None:
         scope = next((scope for scope in KEYS if key_id == f"key_{scope}"), None)
         if scope is None:
-            return self._made.named(key_id)
-        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope}))
+            return self._made.named(key_id) if self._made else None
+        if scope in self.revoked:
+            return None
+        return Principal(id=key_id, name=f"{scope}-key", scopes=frozenset({scope}), mark=self.mark)
 
 
 @dataclass
@@ -221,9 +226,14 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def served(
-    valkey: str, *, defaults: Defaults = NO_DEFAULTS, protocol: type[Any] = BoundedHttp, **parts: Any
+    valkey: str,
+    *,
+    defaults: Defaults = NO_DEFAULTS,
+    protocol: type[Any] = BoundedHttp,
+    pages: Iterable[HTTPRouteHandler] = (),
+    **parts: Any,
 ) -> AsyncGenerator[Served]:
-    """The API for as long as the block runs. `parts` take the place of what it is built of."""
+    """The API for as long as the block runs, with `pages` beside it. `parts` take the place of what it is built of."""
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(running(SimulatorSettings()))
         cloud = Metered(Novita("sim-key", root=simulator.root, calls_per_minute=100_000))
@@ -342,7 +352,7 @@ async def served(
             "version": "test",
             **parts,
         }
-        app = build_app(Parts(**built))
+        app = build_app(Parts(**built), pages)
         root = await stack.enter_async_context(answering(app, protocol))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         yield Served(

@@ -25,6 +25,8 @@ SCOPES = {
     ("GET", "/api/templates"): Scope.READ,
     ("GET", "/api/templates/{id}"): Scope.READ,
     ("GET", "/api/costs"): Scope.READ,
+    ("GET", "/api/costs/history"): Scope.READ,
+    ("GET", "/api/settings"): Scope.ADMIN,
     ("GET", "/api/instances/{id}"): Scope.READ,
     ("GET", "/api/instances/{id}/wait"): Scope.READ,
     ("GET", "/api/instances/{id}/events"): Scope.READ,

@@ -42,6 +42,7 @@ SIZES = {
     "owned": "0.1 KB an instance",
     "window": "0.1 KB a key",
     "claim": "1 to 10 KB",
+    "session": "0.3 KB a browser",
     "fact": "0.1 KB; the catalogue's some 5 KB each",
     "empties": "0.1 KB an offer",
     "empty-times": "0.1 KB an offer",

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import cast
 
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from novita_gpu.settings import Settings
+from novita_gpu.settings import Settings, spelled
 from tests.architecture.pages import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -32,15 +31,8 @@ def rows() -> Iterator[str]:
 
 
 def default_of(field: FieldInfo) -> str:
-    value: object = field.default
-    if value is None or value == ():
-        return ""
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, tuple):
-        return f"`{','.join(map(str, cast('tuple[object, ...]', value)))}`"
-    assert not isinstance(value, SecretStr)
-    return f"`{value}`"
+    told = spelled(cast("object", field.default))
+    return f"`{told}`" if told else ""
 
 
 if __name__ == "__main__":

@@ -388,3 +388,18 @@ API_KEYS = {"keys": [API_KEY]}
 NEW_KEY = {**API_KEY, "key": "ngpu_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 ENDPOINTS = {"endpoints": [ENDPOINT]}
 ENDPOINT_SECRET = {**ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+
+HISTORY: dict[str, Any] = {
+    "since": "2026-01-31T11:00:00.000Z",
+    "until": "2026-01-31T12:00:00.000Z",
+    "points": [
+        {"at": "2026-01-31T11:00:00.000Z", "running": 1, "burnPerHour": "0.3583"},
+        {"at": "2026-01-31T12:00:00.000Z", "running": 0, "burnPerHour": "0.0000"},
+    ],
+}
+SETTINGS: dict[str, Any] = {
+    "settings": [
+        {"name": "PORT", "value": "3000", "default": "3000", "description": "Port to listen on.", "secret": False},
+        {"name": "NOVITA_API_KEY", "value": "***", "description": "Key of the account.", "secret": True},
+    ]
+}

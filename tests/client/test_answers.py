@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, api_keys, catalogue, costs, idle, recovery, webhooks
+from novita_gpu.client import Client, WrongUsage, api_keys, catalogue, costs, idle, recovery, settings, webhooks
 from novita_gpu.client.answers import Answer
 from novita_gpu.contract import api_keys as made
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
+from novita_gpu.contract import settings as set_
 from novita_gpu.contract import webhooks as sent
 from tests.client.bodies import (
     API_KEY,
@@ -30,6 +31,7 @@ from tests.client.bodies import (
     EXPLAINED,
     FAILED_MIGRATIONS,
     FAULT,
+    HISTORY,
     NEW_KEY,
     ONE_TEMPLATE,
     PLAN,
@@ -39,6 +41,7 @@ from tests.client.bodies import (
     REFUSED,
     REGIONS,
     REPLAYED,
+    SETTINGS,
     STATS,
     TEMPLATES,
     TESTED,
@@ -73,6 +76,10 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (spent.LimitsView, costs.Limits),
     (spent.InstanceCost, costs.InstanceCost),
     (spent.CostsView, costs.Costs),
+    (spent.PointView, costs.Point),
+    (spent.HistoryView, costs.CostsHistory),
+    (set_.SettingView, settings.Setting),
+    (set_.SettingList, settings.SettingList),
     (spent.OfferView, costs.Offer),
     (spent.PassedOverView, costs.PassedOver),
     (spent.SpendView, costs.Spend),
@@ -133,6 +140,9 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.migration_trigger(), "POST /api/instances/migration/trigger", RECOVERED, {}),
     (lambda c: c.migration_check_failed(), "POST /api/instances/migration/check-failed", FAILED_MIGRATIONS, {}),
     (lambda c: c.costs(), "GET /api/costs", COSTS, {}),
+    (lambda c: c.costs(limit=0), "GET /api/costs", COSTS, {"limit": ["0"]}),
+    (lambda c: c.costs_history(points=2), "GET /api/costs/history", HISTORY, {"points": ["2"]}),
+    (lambda c: c.settings(), "GET /api/settings", SETTINGS, {}),
     (
         lambda c: c.deliveries(status=["pending", "exhausted"], host="hook.example:8443", limit=2),
         "GET /api/webhooks/deliveries",

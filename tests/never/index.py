@@ -92,7 +92,10 @@ INDEX: dict[str, tuple[str, ...]] = {
         "domain/test_idle.py::test_unknown_never_stops",
         f"{AUTO_STOP}::test_n15_while_its_metrics_cannot_be_read_it_runs_on_and_is_stopped_once_they_can",
     ),
-    "N16": ("api/test_auto_stop.py::test_n16_reading_and_waiting_are_no_use",),
+    "N16": (
+        "api/test_auto_stop.py::test_n16_reading_and_waiting_are_no_use",
+        "ui/test_live.py::test_n16_looking_is_no_use_and_l2_tabs_ask_the_cloud_nothing",
+    ),
     "N17": (
         f"{PLANTED}::test_a_marker_cloned_with_another_machines_environment",
         f"{TOGETHER}::test_foreign_machines_are_never_touched",
@@ -229,8 +232,20 @@ INDEX: dict[str, tuple[str, ...]] = {
     "S3": (
         f"{HOSTILE}::test_s3_no_page_of_another_origin_reads_anything_unless_it_is_named",
         f"{HOSTILE}::test_s3_only_this_machines_own_user_is_taken_for_it",
+        "api/test_sessions.py::test_s3_a_change_without_the_token_of_its_page_is_refused",
+        "api/test_sessions.py::test_s3_another_site_changes_nothing_though_it_has_the_token",
+        "ui/test_way_in.py::test_s3_another_site_logs_nobody_in",
+        "ui/test_live.py::test_s3_a_form_of_another_site_changes_nothing",
     ),
-    "S5": ("api/test_documents.py::test_s5_no_path_leads_out_of_the_page",),
+    "S4": (
+        "ui/test_live.py::test_s4_whatever_the_cloud_says_is_shown_as_text",
+        "ui/test_way_in.py::test_s4_pages_run_nothing_inline_and_load_nothing_from_elsewhere",
+        "ui/test_way_in.py::test_s4_what_is_in_the_address_is_text",
+    ),
+    "S5": (
+        "api/test_documents.py::test_s5_no_path_leads_out_of_the_page",
+        "ui/test_way_in.py::test_s5_no_path_leads_out_of_the_static_folder",
+    ),
     "S6": (
         "control/test_inventory.py::test_templates_show_no_secret",
         f"{HERE}::test_s6_planted_secrets_are_only_where_they_belong",
@@ -239,6 +254,8 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
         "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
+        "story/test_settings.py::test_s6_those_in_force_are_told_without_secrets",
+        "ui/test_life.py::test_a_password_is_shown_on_a_click_and_not_before",
     ),
     "S7": (
         f"{RATES}::test_s7_only_trusted_proxies_say_where_a_request_comes_from",
@@ -265,6 +282,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "story/test_calls.py::test_a_hundred_instances_at_rest_cost_listings_alone",
         "story/test_calls.py::test_from_create_to_ready_it_takes_one_create_and_one_get",
         "story/test_calls.py::test_callers_who_read_cost_the_cloud_nothing",
+        "ui/test_live.py::test_n16_looking_is_no_use_and_l2_tabs_ask_the_cloud_nothing",
         "story/test_offers.py::test_a_hundred_creates_at_once_fetch_the_catalogue_once",
         f"{TIMED}::test_l2_starts_in_a_row_list_no_faster_than_the_shortest_interval",
     ),

@@ -38,6 +38,7 @@ from novita_gpu.store.idempotency import Claims
 from novita_gpu.store.keys import Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
+from novita_gpu.store.sessions import Sessions
 from novita_gpu.store.view import View
 from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import Wire
@@ -264,6 +265,7 @@ def store_on(
         api_keys=api_keys,
         windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
+        sessions=Sessions(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,

@@ -58,6 +58,7 @@ async def fill(store: Store) -> None:
     store.api_keys.used(key.id, NOON)
     await store.api_keys.store_uses()
     await store.windows.add(key.id, 60)
+    await store.sessions.begin("hash", b"{}", MINUTE)
     await store.facts.first(INCARNATION, "x")
     await store.facts.remember_empty("4090 eu-1", NOON, first=MINUTE, longest=MINUTE, forgiven=MINUTE)
     await store.facts.ration("removals", "m1", at_most=1, within=MINUTE, now=NOON)
@@ -122,7 +123,15 @@ def test_all_keys_share_one_hash_tag_and_none_is_another() -> None:
             of("i")
             for of in (keys.name, keys.closed_name, keys.type, keys.appended, keys.delivery, keys.claim, keys.queue)
         ),
-        *(keys.fact("i"), keys.lock("i"), keys.machine(CloudId("i")), keys.living(), keys.closed(), keys.sequence()),
+        *(
+            keys.session("i"),
+            keys.fact("i"),
+            keys.lock("i"),
+            keys.machine(CloudId("i")),
+            keys.living(),
+            keys.closed(),
+            keys.sequence(),
+        ),
         *(keys.events(), keys.feed(), keys.feed_number(), keys.deliveries(), keys.delivery_number()),
         *(keys.api_keys(), keys.api_keys_used(), keys.owned("i"), keys.window("i")),
         *(keys.receivers(), keys.rests(), keys.endpoints(), keys.endpoint("i")),

@@ -100,6 +100,19 @@ async def test_costs_of_a_stretch_of_time(service: Service) -> None:
         assert answer.json["error"]["details"][0]["field"] == field
 
 
+async def test_history_tells_what_ran_and_what_it_cost_an_hour(service: Service) -> None:
+    begun = (await service.ready(rootfsSize=160))["createdAt"]
+    await service.post("/instances/trainer/stop")
+    await service.until("stopped")
+    told = (await service.get(f"/costs/history?since={begun}&points=400")).json
+    levels = [(point["running"], point["burnPerHour"]) for point in told["points"]]
+    assert len(levels) == 400
+    assert levels[-1] == (0, "0.0208")  # stopped, its disk still costs
+    assert (1, "0.3708") in levels
+    assert (await service.get("/costs?limit=0")).json["instances"] == []
+    assert (await service.get("/costs/history?since=2020-01-01T00:00:00Z")).code == "VALIDATION_ERROR"
+
+
 async def _wait(world: World, chance: Random) -> None:
     await world.passes(minutes=chance.choice((0.2, 3, 45)))
 

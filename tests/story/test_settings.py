@@ -3,6 +3,8 @@
 import pytest
 
 from novita_gpu.settings import Settings, WrongSettings
+from tests.plane import KEY, Service
+from tests.webhooks.receiver import SECRET
 
 
 def faults(**given: object) -> dict[str, str]:
@@ -45,3 +47,19 @@ def test_what_is_set_for_webhooks_is_checked_at_start() -> None:
         novita_api_key="sim-key", webhook_ports="443, 8443", webhook_allow_private="10.0.0.0/8,::1/128"
     )
     assert given.webhook_ports == (443, 8443)
+
+
+async def test_s6_those_in_force_are_told_without_secrets(service: Service) -> None:
+    answer = await service.get("/settings")
+    told = {one["name"]: one for one in answer.json["settings"]}
+    assert told["POLL_MOVING_SECONDS"]["value"] == "0.1"
+    assert told["POLL_MOVING_SECONDS"]["default"] == "2"
+    assert (told["ADMIN_API_KEY"]["value"], told["ADMIN_API_KEY"]["secret"]) == ("***", True)
+    assert "value" not in told["MAX_INSTANCES"]
+    for secret in (KEY, SECRET, "sim-key"):
+        assert secret.encode() not in answer.body
+
+
+def test_who_an_address_is_asked_as_is_not_told() -> None:
+    settings = Settings.load(novita_api_key="k", webhook_url="https://me:hush@hook.example/")
+    assert {one.name: one.value for one in settings.told()}["WEBHOOK_URL"] == "https://***@hook.example/"

@@ -1,11 +1,13 @@
 """The application: every route, behind the guard, with every error as the public envelope."""
 
+from collections.abc import Iterable
 from http import HTTPMethod
 from typing import Any, cast
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 
 from novita_gpu.api.body import MAX_BODY
 from novita_gpu.api.desk import Desk, Parts
@@ -27,6 +29,7 @@ from novita_gpu.api.routes import (
     lists,
     metrics,
     recovery,
+    settings,
     sync,
     waiting,
     webhooks,
@@ -50,15 +53,19 @@ ROUTES = (
     *health.ROUTES,
     *caches.ROUTES,
     *metrics.ROUTES,
+    *settings.ROUTES,
     *documents.ROUTES,
 )
 
 
-def build_app(parts: Parts) -> Litestar:
-    """The ASGI application made of these parts. It owns none of them: who built them closes them."""
+def build_app(parts: Parts, pages: Iterable[HTTPRouteHandler] = ()) -> Litestar:
+    """The ASGI application made of these parts, and `pages` beside the API behind the same guard.
+
+    It owns none of the parts: who built them closes them.
+    """
     desk = Desk(parts)
     app = Litestar(
-        route_handlers=list(ROUTES),
+        route_handlers=[*ROUTES, *pages],
         guards=[guard],
         exception_handlers={Exception: _as_problem, HTTPException: _as_problem},
         request_max_body_size=MAX_BODY,

@@ -15,10 +15,12 @@ from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Keyring
 from novita_gpu.api.origin import Proxies
 from novita_gpu.api.prepared import Prepared
+from novita_gpu.api.session import Sessions
 from novita_gpu.api.tail import Tail
 from novita_gpu.cloud.base import Cloud
 from novita_gpu.cloud.metered import Meters
 from novita_gpu.contract import HealthView
+from novita_gpu.contract.settings import SettingView
 from novita_gpu.control.caches import Caches
 from novita_gpu.control.commands import Commands
 from novita_gpu.control.comprehensive import Listings
@@ -89,6 +91,7 @@ class Parts:
     new_id: Callable[[str], str]
     version: str
     idle: IdlePolicy
+    settings: tuple[SettingView, ...] = ()
     body_within: timedelta = WITHIN
     max_held: int = 500
     max_streams: int = 2_000
@@ -123,6 +126,7 @@ class Desk:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.prepared = Prepared(parts.idle)
+        self.sessions = Sessions(parts.store, parts.keyring, parts.now)
         self.listings = Listings(parts.cloud, parts.now)
         self.waits = Held(parts.max_held)
         self.streams = Held(parts.max_streams)

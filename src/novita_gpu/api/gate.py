@@ -40,7 +40,8 @@ class Gate:
         address = self._desk.parts.proxies.caller(scope)
         observe.bind(client=address)
         entry = await presented(cast("Connection", ASGIConnection(cast("Any", scope))), self._desk, address)
-        state["principal"] = entry.principal
+        state["principal"], state["session"] = entry.principal, entry.session
+        state["is_doubtful"] = entry.is_doubtful
         quota = entry.refused_by or await self._counted(scope, entry, address)
         state["quota"] = quota
         if quota and quota.is_over:

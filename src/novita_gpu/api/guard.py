@@ -17,10 +17,11 @@ from novita_gpu.api.edge import ids_of
 from novita_gpu.api.limiter import Quota
 from novita_gpu.api.operation import Keyring, Operation, Principal, Scope, allows
 from novita_gpu.api.origin import why_not_local
+from novita_gpu.api.session import CHANGES_NOTHING, borne, may_change
 from novita_gpu.control.commands import Caller
 from novita_gpu.domain.errors import Fault, Invalid, Problem
 from novita_gpu.domain.value import Value
-from novita_gpu.store.base import Claim
+from novita_gpu.store.base import Claim, Unavailable
 
 log = observe.logger(__name__)
 
@@ -39,6 +40,7 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     needed = operation.scope if operation else Scope.READ
     if needed is not None:
         _admit(connection, needed, is_openable=operation is not None and operation.may_open)
+        _from_its_page(connection)
     if operation and operation.query is None and connection.scope["query_string"]:
         raise Invalid(Fault(field="query", message="this route takes no query"))
 
@@ -51,6 +53,8 @@ def _admit(connection: Connection, needed: Scope, *, is_openable: bool) -> None:
     """`is_openable`: METRICS_OPEN lets this machine's own user in without a key."""
     principal, opening = principal_of(connection), desk_of(connection).parts.opening
     if principal is None:
+        if connection.scope["state"].get("is_doubtful"):
+            raise Problem("STORE_UNAVAILABLE", "The store does not answer, and this session is not known here.")
         is_open = opening.all or (opening.metrics and is_openable)
         why = why_not_local(connection.scope) if is_open else ""
         if why is None and is_openable:
@@ -64,19 +68,51 @@ def _admit(connection: Connection, needed: Scope, *, is_openable: bool) -> None:
         raise Problem("FORBIDDEN", f"This key lacks the scope {needed}.", details={"needed": needed})
 
 
+def _from_its_page(connection: Connection) -> None:
+    """A cookie goes along with whatever makes a browser send a request; the token of its page does not."""
+    token = session_of(connection)
+    if token and _method(connection) not in CHANGES_NOTHING and not may_change(token, connection.headers):
+        log.warning("access.refused", category=observe.SECURITY, reason="no token of the page")
+        what = "A change needs the token of the page that the session was begun for: X-CSRF-Token. Load the page again."
+        raise Problem("FORBIDDEN", what)
+
+
 class Entry(Value, frozen=True, kw_only=True):
-    """Who asks. `is_counted`: against the rate limit. `refused_by`: too many wrong keys came from there."""
+    """Who asks. `is_counted`: against the rate limit. `refused_by`: too many wrong keys came from there.
+
+    `session`: the token that let it in. `is_doubtful`: it bears one, and the store does not say whether it is good.
+    """
 
     principal: Principal | None = None
     is_counted: bool = True
     refused_by: Quota | None = None
+    session: str | None = None
+    is_doubtful: bool = False
 
 
 async def presented(connection: Connection, desk: Desk, address: str) -> Entry:
-    """Whose key the request bears; nobody's without one, or with one that is not known."""
-    parts, given = desk.parts, connection.headers.get("authorization")
-    if given is None:
-        return Entry(principal=LOCAL if parts.opening.all and why_not_local(connection.scope) is None else None)
+    """Whose key or session the request bears; nobody's without one, or with one that is not known."""
+    given, token = connection.headers.get("authorization"), borne(connection.cookies)
+    if given is not None:
+        return await by_key(given, desk, address)
+    entry = await _by_session(token, desk) if token else Entry()
+    if entry.principal is None and desk.parts.opening.all and why_not_local(connection.scope) is None:
+        return Entry(principal=LOCAL)
+    return entry
+
+
+async def _by_session(token: str, desk: Desk) -> Entry:
+    """A page asks as often as it has to; its requests are not counted."""
+    try:
+        principal = await desk.sessions.principal(token)
+    except Unavailable:
+        return Entry(is_doubtful=True)
+    return Entry(principal=principal, session=token, is_counted=False) if principal else Entry()
+
+
+async def by_key(given: str, desk: Desk, address: str) -> Entry:
+    """Whose key that `Authorization` bears. Wrong ones are counted."""
+    parts = desk.parts
     principal = await _of_key(given, parts.keyring)
     if principal:
         return Entry(principal=principal, refused_by=parts.limiter.let_in(address, principal.id))
@@ -95,8 +131,18 @@ async def _of_key(given: str, keyring: Keyring) -> Principal | None:
     return await keyring.principal(key)
 
 
+def address_of(connection: Connection) -> str:
+    """Who is counted for the request, as the log names it."""
+    return desk_of(connection).parts.proxies.caller(connection.scope)
+
+
 def principal_of(connection: Connection) -> Principal | None:
     return cast("Principal | None", connection.scope["state"].get("principal"))
+
+
+def session_of(connection: Connection) -> str | None:
+    """The token of the session that the request was let in by."""
+    return cast("str | None", connection.scope["state"].get("session"))
 
 
 def stands(connection: Connection) -> bool:

@@ -11,7 +11,8 @@ from novita_gpu.domain.api_key import ApiKey
 from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Unavailable
 
-ADMIN = Principal(id="admin", name="admin", scopes=frozenset(Scope))
+# Of the admin key's hash: its sessions end when it is another one.
+MARK_CHARS = 16
 # Between two writes of when keys were last used.
 NOTED_EVERY = timedelta(seconds=60)
 
@@ -21,11 +22,12 @@ class StoredKeyring:
 
     def __init__(self, admin_hash: str, keys: ApiKeys, now: Callable[[], datetime]) -> None:
         self._admin_hash, self._keys, self._now = admin_hash, keys, now
+        self._admin = Principal(id="admin", name="admin", scopes=frozenset(Scope), mark=admin_hash[:MARK_CHARS])
 
     async def principal(self, key: str) -> Principal | None:
         digest = hashed(key)
         if is_same(digest, self._admin_hash):
-            return ADMIN
+            return self._admin
         found = self._keys.of_digest(digest)
         if found is None or not is_same(digest, found.digest):
             return None
@@ -35,8 +37,8 @@ class StoredKeyring:
         return principal
 
     def named(self, key_id: str) -> Principal | None:
-        if key_id == ADMIN.id:
-            return ADMIN
+        if key_id == self._admin.id:
+            return self._admin
         found = self._keys.named(key_id)
         return self._let_in(found) if found else None
 

@@ -37,11 +37,15 @@ class Operation:
 
 
 class Principal(Value, frozen=True, kw_only=True):
-    """Whose key it is. `id` never changes; `name` is what events call them."""
+    """Whose key it is. `id` never changes; `name` is what events call them.
+
+    `mark` is another one when the key behind this id is another: a session of the one before is over then.
+    """
 
     id: str
     name: str
     scopes: frozenset[Scope]
+    mark: str = ""
     limits: KeyLimits = FREE
 
 

@@ -159,6 +159,8 @@ class SyncClient:
     templates = _blocking(Client.templates)
     template = _blocking(Client.template)
     costs = _blocking(Client.costs)
+    costs_history = _blocking(Client.costs_history)
+    settings = _blocking(Client.settings)
     deliveries = _blocking(Client.deliveries)
     replay = _blocking(Client.replay)
     replay_range = _blocking(Client.replay_range)

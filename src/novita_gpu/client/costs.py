@@ -40,6 +40,20 @@ class InstanceCost(Part, frozen=True, kw_only=True):
     burn_per_hour: Decimal = Decimal(0)
 
 
+class Point(Part, frozen=True, kw_only=True):
+    """`running`: instances whose compute was billed at that moment."""
+
+    at: datetime
+    running: int = 0
+    burn_per_hour: Decimal = Decimal(0)
+
+
+class CostsHistory(Answer, frozen=True, kw_only=True):
+    since: datetime | None = None
+    until: datetime | None = None
+    points: tuple[Point, ...] = ()
+
+
 class Costs(Answer, frozen=True, kw_only=True):
     """The dearest instance first. By `uncertain_usd` it may be wrong, either way; `rule` says how it is made.
 

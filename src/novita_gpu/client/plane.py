@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from novita_gpu.client.answers import Event, EventPage
 from novita_gpu.client.api_keys import Key, KeyList, NewKey
 from novita_gpu.client.catalogue import ProductList, RegionList, TemplateAnswer, TemplateList
-from novita_gpu.client.costs import Costs
+from novita_gpu.client.costs import Costs, CostsHistory
 from novita_gpu.client.instances import InstanceCalls
 from novita_gpu.client.options import (
     BillingMode,
@@ -19,6 +19,7 @@ from novita_gpu.client.options import (
     to_query,
     to_wire,
 )
+from novita_gpu.client.settings import SettingList
 from novita_gpu.client.stream import follow
 from novita_gpu.client.transport import Call, part
 from novita_gpu.client.webhooks import (
@@ -89,9 +90,24 @@ class PlaneCalls(InstanceCalls):
     async def template(self, template_id: str | int) -> TemplateAnswer:
         return await self._get(f"/api/templates/{part(str(template_id))}", TemplateAnswer)
 
-    async def costs(self, *, since: datetime | None = None, until: datetime | None = None) -> Costs:
-        """What was spent between two times, and what bills now. None given: as long as deleted instances are kept."""
-        return await self._get("/api/costs", Costs, {"since": since, "until": until})
+    async def costs(
+        self, *, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+    ) -> Costs:
+        """What was spent between two times, and what bills now. None given: as long as deleted instances are kept.
+
+        `limit`: told of so many instances, the dearest.
+        """
+        return await self._get("/api/costs", Costs, {"since": since, "until": until, "limit": limit})
+
+    async def costs_history(
+        self, *, since: datetime | None = None, until: datetime | None = None, points: int | None = None
+    ) -> CostsHistory:
+        """How many ran and what they cost an hour, at moments between two times; of the last day if none is given."""
+        return await self._get("/api/costs/history", CostsHistory, {"since": since, "until": until, "points": points})
+
+    async def settings(self) -> SettingList:
+        """The settings in force. Secrets are stars."""
+        return await self._get("/api/settings", SettingList)
 
     async def deliveries(self, **filters: Unpack[DeliveryFilters]) -> DeliveryList:
         """One page of what was sent to receivers, with tries and answers, newest first."""

@@ -21,6 +21,18 @@ RULE = (
 class CostsQuery(Request, frozen=True, kw_only=True):
     since: Annotated[Moment, Meta(description="If left out, as far back as is kept.")] | None = None
     until: Annotated[Moment, Meta(description="Now, when left out.")] | None = None
+    limit: (
+        Annotated[int, Meta(ge=0, le=100_000, description="Instances told of, the dearest first; all if left out.")]
+        | None
+    ) = None
+
+
+class HistoryQuery(Request, frozen=True, kw_only=True):
+    """At most 90 days. What was folded into one sum, after 200 changes of one instance, is not in it."""
+
+    since: Annotated[Moment, Meta(description="A day before `until`, when left out.")] | None = None
+    until: Annotated[Moment, Meta(description="Now, when left out.")] | None = None
+    points: Annotated[int, Meta(ge=2, le=1000)] = 240
 
 
 class BalanceView(View, frozen=True, kw_only=True):
@@ -69,6 +81,20 @@ class CostsView(View, frozen=True, kw_only=True):
     instances: tuple[InstanceCost, ...]
     rule: Annotated[str, Meta(description="How these figures are made.")]
     saved_rule: Annotated[str, Meta(description="How `savedUsd` is made.")]
+
+
+class PointView(View, frozen=True, kw_only=True):
+    at: Time
+    running: Annotated[int, Meta(description="Instances whose compute was billed.")]
+    burn_per_hour: Usd
+
+
+class HistoryView(View, frozen=True, kw_only=True):
+    """What ran and what it cost an hour, at moments with the same time between them."""
+
+    since: Time
+    until: Time
+    points: tuple[PointView, ...]
 
 
 class OfferView(View, frozen=True, kw_only=True):

@@ -2,14 +2,24 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from novita_gpu.cloud.base import CloudError
 from novita_gpu.contract import time_text
-from novita_gpu.contract.costs import RULE, BalanceView, CostsQuery, CostsView, InstanceCost, LimitsView
+from novita_gpu.contract.costs import (
+    RULE,
+    BalanceView,
+    CostsQuery,
+    CostsView,
+    HistoryQuery,
+    HistoryView,
+    InstanceCost,
+    LimitsView,
+    PointView,
+)
 from novita_gpu.contract.idle import SAVED_RULE
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.domain.bill import Spent, spent
+from novita_gpu.domain.curve import levels
 from novita_gpu.domain.errors import Fault, Invalid
 from novita_gpu.domain.instance import Record, status
 from novita_gpu.domain.limits import Limits, Reserved, reserved
@@ -17,6 +27,8 @@ from novita_gpu.domain.money import price_text, usd_of_grains, usd_of_rate, usd_
 from novita_gpu.domain.saving import saved
 from novita_gpu.store.keys import CLOSED_FOR
 from novita_gpu.store.view import View
+
+HISTORY_AT_MOST = timedelta(days=90)
 
 
 class Costs:
@@ -34,15 +46,11 @@ class Costs:
     async def costs(self, query: CostsQuery) -> CostsView:
         """Raises `Invalid` when the time asked for has no length or has not come."""
         now, records = self._now(), self._view.all()
-        until = query.until or now
-        since = query.since or until - self._closed_for
-        if until > now + timedelta(seconds=1):
-            raise Invalid(Fault(field="until", message="must not lie in the future", value=time_text(until)))
-        if since >= until:
-            raise Invalid(Fault(field="since", message="must lie before until", value=time_text(since)))
+        since, until = _stretch(query, now, self._closed_for)
         parts = [(record, spent(record.bill, until, since)) for record in records if record.created_at < until]
         total = sum((part for _, part in parts), Spent())
-        rows = [_row(record, part, now) for record, part in parts if part.total or part.doubt or record.bill.since]
+        told = [each for each in parts if each[1].total or each[1].doubt or each[0].bill.since]
+        told.sort(key=lambda each: (-each[1].total, each[0].name))
         return CostsView(
             since=time_text(since),
             until=time_text(until),
@@ -54,10 +62,23 @@ class Costs:
             burn_per_hour=usd_text(usd_of_rate(burn(records))),
             balance=await self.balance(burn(records)),
             limits=limits_view(self._limits, there(records)),
-            instances=tuple(sorted(rows, key=lambda row: (-Decimal(row.cost_usd), row.name))),
+            instances=tuple(_row(record, part, now) for record, part in told[: query.limit]),
             rule=RULE,
             saved_rule=SAVED_RULE,
         )
+
+    def history(self, query: HistoryQuery) -> HistoryView:
+        """Raises `Invalid` as `costs` does, and for more than `HISTORY_AT_MOST`."""
+        since, until = _stretch(query, self._now(), timedelta(days=1))
+        if until - since > HISTORY_AT_MOST:
+            raise Invalid(Fault(field="since", message=f"must lie within {HISTORY_AT_MOST.days} days before until"))
+        step = (until - since) / (query.points - 1)
+        found = levels((r.bill for r in self._view.all()), [since + step * n for n in range(query.points)])
+        points = tuple(
+            PointView(at=time_text(each.at), running=each.running, burn_per_hour=usd_text(usd_of_rate(each.rate)))
+            for each in found
+        )
+        return HistoryView(since=time_text(since), until=time_text(until), points=points)
 
     async def balance(self, rate: int) -> BalanceView | None:
         """How long it lasts at that rate; None while nobody knows it."""
@@ -68,6 +89,17 @@ class Costs:
         available = known.value.available_usd
         hours = float(round(available / usd_of_rate(rate), 1)) if rate else None
         return BalanceView(available_usd=usd_text(available), hours_left=hours, as_of=time_text(known.at))
+
+
+def _stretch(query: CostsQuery | HistoryQuery, now: datetime, before: timedelta) -> tuple[datetime, datetime]:
+    """What is asked for; without `since`, so long before its end."""
+    until = query.until or now
+    since = query.since or until - before
+    if until > now + timedelta(seconds=1):
+        raise Invalid(Fault(field="until", message="must not lie in the future", value=time_text(until)))
+    if since >= until:
+        raise Invalid(Fault(field="since", message="must lie before until", value=time_text(since)))
+    return since, until
 
 
 def burn(records: Iterable[Record]) -> int:

@@ -1,7 +1,7 @@
 """Every line of the log at Axiom too: gathered, sent by a thread of its own, and never waited for.
 
 axiom-py brings the call and the reading of its answer. Its own log handlers send within the call that logs, without a
-time-out, and lose or hoard what could not be sent: docs/decisions/0027. Here who logs only puts a line on a heap. What
+time-out, and lose or hoard what could not be sent: docs/decisions/0026. Here who logs only puts a line on a heap. What
 the heap has no room for is dropped and counted, and so is what Axiom will not take.
 """
 

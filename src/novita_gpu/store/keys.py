@@ -26,6 +26,8 @@ RESTS_AT_MOST = timedelta(hours=24)
 APPENDED_FOR = timedelta(hours=1)
 # The memory of empty regions ends by itself when nothing was added to it for this long.
 EMPTIES_FOR = timedelta(days=1)
+# A session ends at the latest so long after its login: a working day, and a long one.
+LOGGED_IN_FOR = timedelta(hours=12)
 
 
 class Lifetime(Value, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ LIFETIMES = {
     "owned": Lifetime(why="holds living instances only"),
     "window": Lifetime(ttl=timedelta(minutes=1), from_start=True, why="ends with its minute"),
     "claim": Lifetime(ttl=ANSWERED_FOR, from_start=True, why="30 s while it is unanswered, then 24 h"),
+    "session": Lifetime(ttl=LOGGED_IN_FOR, from_start=True, why="ends sooner when it is not used, or logged out"),
     "fact": Lifetime(why="who stores it says whether it expires"),
     "empties": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="each entry carries its own end"),
     "empty-times": Lifetime(ttl=EMPTIES_FOR, from_start=True, why="as empties"),
@@ -225,6 +228,10 @@ class Keys(Value, frozen=True):
     def claim_named(self, name: str) -> str:
         """The same, by the hash."""
         return self._of("claim", name)
+
+    def session(self, token_hash: str) -> str:
+        """Which key a browser has logged in with, and when it must again. The token itself is not stored."""
+        return self._of("session", token_hash)
 
     def fact(self, name: str) -> str:
         """One small value."""

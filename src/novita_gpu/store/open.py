@@ -17,6 +17,7 @@ from novita_gpu.store.idempotency import Claims
 from novita_gpu.store.keys import CLOSED_FOR, FINISHED_FOR, Keys
 from novita_gpu.store.looks import Looks
 from novita_gpu.store.records import Records
+from novita_gpu.store.sessions import Sessions
 from novita_gpu.store.view import View
 from novita_gpu.store.windows import SharedWindows
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, Wire, clients
@@ -35,6 +36,7 @@ class Store:
     api_keys: ApiKeys
     windows: SharedWindows
     claims: Claims
+    sessions: Sessions
     facts: Facts
     looks: Looks
     feed: Feed
@@ -99,6 +101,7 @@ def open_store(
         api_keys=api_keys,
         windows=SharedWindows(wire, keys),
         claims=Claims(wire, keys),
+        sessions=Sessions(wire, keys),
         facts=facts,
         looks=Looks(wire, keys),
         feed=feed,

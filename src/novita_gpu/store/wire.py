@@ -216,6 +216,10 @@ class Wire:
     async def put(self, key: str, value: Word, ttl_ms: int | None = None) -> None:
         await self._send("SET", key, value, *(("PX", ttl_ms) if ttl_ms is not None else ()))
 
+    async def expire(self, key: str, ttl_ms: int) -> bool:
+        """The key ends after that time. False: there is none."""
+        return bool(await self._send("PEXPIRE", key, ttl_ms))
+
     async def delete(self, key: str) -> None:
         await self._send("DEL", key)
 

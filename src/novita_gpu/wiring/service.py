@@ -20,7 +20,8 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
-from novita_gpu.policies import defaults_of, idle_policy_of, policy_of
+from novita_gpu.policies import defaults_of, idle_policy_of, policy_of, settings_view
+from novita_gpu.ui import ROUTES as PAGES
 from novita_gpu.webhooks import Outbox, Registry
 from novita_gpu.wiring.admission import admission
 from novita_gpu.wiring.gauges import Gauges
@@ -44,7 +45,7 @@ async def service(ground: Ground, passes: Passes, gauges: Gauges) -> Service:
     orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
     commands, keyring = _commands(ground, orders), StoredKeyring(key_hash, ground.store.api_keys, utc_now)
     parts = _parts(ground, passes, gauges, orders, commands, keyring)
-    return Service(commands=commands, app=build_app(parts), keyring=keyring, admin_key=made)
+    return Service(commands=commands, app=build_app(parts, PAGES), keyring=keyring, admin_key=made)
 
 
 def _commands(ground: Ground, orders: Orders) -> Commands:
@@ -97,6 +98,7 @@ def _parts(
         new_id=new_id,
         version=VERSION,
         idle=idle_policy_of(settings),
+        settings=settings_view(settings),
         slow_request=timedelta(milliseconds=settings.slow_request_ms),
     )
 

@@ -13,7 +13,7 @@ from novita_gpu.api.reading import asked, given
 from novita_gpu.api.routes.catalogue import OF_CLOUD
 from novita_gpu.api.routes.instances import CREATE_EXAMPLES
 from novita_gpu.contract import CreateInstance, encode
-from novita_gpu.contract.costs import CostsQuery, CostsView, PlanView
+from novita_gpu.contract.costs import CostsQuery, CostsView, HistoryQuery, HistoryView, PlanView
 from novita_gpu.control.commands import Caller
 
 Asked = Request[Any, Any, Any]
@@ -56,4 +56,19 @@ async def costs(request: Asked) -> ASGIResponse:
     return ASGIResponse(body=encode(await desk_of(request).parts.costs.costs(asked(request, CostsQuery))))
 
 
-ROUTES = (plan, costs)
+@get(
+    "/api/costs/history",
+    operation=Operation(
+        id="getCostsHistory",
+        summary="How many instances ran and what they cost an hour, over time",
+        tag="Costs",
+        scope=Scope.READ,
+        query=HistoryQuery,
+        answers={200: HistoryView},
+    ),
+)
+async def history(request: Asked) -> ASGIResponse:
+    return ASGIResponse(body=encode(desk_of(request).parts.costs.history(asked(request, HistoryQuery))))
+
+
+ROUTES = (plan, costs, history)
