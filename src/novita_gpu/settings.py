@@ -317,7 +317,7 @@ class Settings(BaseSettings):
                 name=name.upper(),
                 value=spelled(value),
                 default=spelled(cast("object", field.default)),
-                description=field.description or "debug, info, warning or error.",
+                description=field.description or "",
                 is_secret="SecretStr" in str(field.annotation),
             )
 

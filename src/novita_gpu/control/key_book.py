@@ -13,6 +13,7 @@ from novita_gpu.domain.api_key import FREE, ApiKey, KeyLimits, Scope, allows
 from novita_gpu.domain.errors import Fault, Invalid, Missing, Refused, Unavailable
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.money import compute_rate, price_limit, usd_of_rate, usd_text
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.api_keys import MOST
 from novita_gpu.store.base import Full, KeyNameTaken
@@ -48,14 +49,16 @@ class KeyBook:
             created_by=caller.actor,
             expires_at=request.expires_at,
         )
+        created = self._event(EventType.KEY_CREATED, key, caller)
         try:
-            await self._keys.add(key, self._event(EventType.KEY_CREATED, key, caller))
+            await self._keys.add(key, created)
         except KeyNameTaken:
             raise Invalid(
                 Fault(field="name", message="is another key's; revoke that one first", value=key.name)
             ) from None
         except Full:
             raise Refused("LIMIT_REACHED", f"There are {MOST} keys; revoke one first.") from None
+        tell(created)
         return NewKeyView(**_facts(key, None, now), key=told)
 
     async def revoke(self, key_id: str, caller: Caller) -> KeyView:
@@ -66,7 +69,9 @@ class KeyBook:
             text = f"There is no key {key_id}. The admin key of the settings or of the first start is changed there."
             raise Missing("NOT_FOUND", text)
         used = (await self._keys.last_uses()).get(key_id)
-        await self._keys.remove(key_id, self._event(EventType.KEY_REVOKED, key, caller))
+        revoked = self._event(EventType.KEY_REVOKED, key, caller)
+        await self._keys.remove(key_id, revoked)
+        tell(revoked)
         return self._view(key, used)
 
     def _refuse_limited(self, caller: Caller) -> None:

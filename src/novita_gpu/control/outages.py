@@ -17,6 +17,7 @@ from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.circuit import KINDS, Condition
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.value import Value
+from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.base import StoreError
 
@@ -132,21 +133,20 @@ class Outages:
 
     async def _tell_opened(self, lane: Lane, outage: Outage) -> None:
         kind = KINDS[lane]
-        log.warning("circuit.opened", kind=kind, fault=outage.fault)
         facts = {"kind": kind, "fault": outage.fault}
         reason = f"the cloud does not answer {kind}: {outage.fault}; they are paused"
         await self._append(outage.opened_id, EventType.CIRCUIT_OPENED, outage.at, reason, facts)
 
     async def _tell_closed(self, lane: Lane, outage: Outage, at: datetime) -> None:
         kind, seconds = KINDS[lane], max(0, round((at - outage.at).total_seconds()))
-        log.warning("circuit.closed", kind=kind, seconds=seconds)
         facts = {"kind": kind, "seconds": str(seconds)}
         await self._append(
             outage.closed_id, EventType.CIRCUIT_CLOSED, at, f"the cloud answers {kind} again after {seconds} s", facts
         )
 
     async def _append(self, id_: str, type_: EventType, at: datetime, reason: str, facts: dict[str, str]) -> None:
-        await self._events.append(Event(id=id_, type=type_, at=at, actor="cloud", reason=reason, facts=facts))
+        event = Event(id=id_, type=type_, at=at, actor="cloud", reason=reason, facts=facts)
+        tell(await self._events.append(event))
 
     async def _put(self, lane: Lane, outage: Outage) -> Outage:
         await self._facts.put(FACTS[lane], _text(outage))

@@ -27,8 +27,11 @@ _GRAVE = frozenset(
         EventType.LIMIT_REACHED,
         EventType.CREATES_HELD,
         EventType.ENDPOINT_OFF,
+        EventType.CIRCUIT_OPENED,
+        EventType.CIRCUIT_CLOSED,
     }
 )
+_SAFETY = frozenset({EventType.KEY_CREATED, EventType.KEY_REVOKED})
 
 
 def tell(*events: Event) -> None:
@@ -45,4 +48,5 @@ def tell(*events: Event) -> None:
             "previous_status": event.previous_status,
             "facts": event.facts,
         }
-        level(event.type.value, category=BUSINESS, **{name: value for name, value in told.items() if value})
+        category = SECURITY if event.type in _SAFETY else BUSINESS
+        level(event.type.value, category=category, **{name: value for name, value in told.items() if value})
