@@ -97,10 +97,14 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
 
 
 async def _known(plane: Plane) -> None:
-    """Before its records are in memory a list would be empty; without the store it is all that can be told."""
+    """Before its records are in memory a list would be empty; without the store it is all that can be told.
+
+    Nor is it ill before anybody has looked.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_WITHIN.total_seconds()):
             await plane.store.view.first_load()
+    await plane.health.check()
 
 
 async def _synchronised(plane: Plane) -> None:

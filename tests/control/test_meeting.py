@@ -223,7 +223,7 @@ def dying(store: Store, after: int, *, done: bool) -> None:
 async def test_killed_anywhere_on_the_way_back_nothing_is_lost_or_doubled(
     valkey_url: str, side: str, done: bool
 ) -> None:
-    for number in range(1, 60):
+    for number in range(1, 120):
         async with apart(valkey_url) as two:
             moved, both = await two.parted(replace(ready(), webhook_url=HOOK), new_record("b"))
             await two.moved(moved, **wished(Wish.STOPPED, moved))

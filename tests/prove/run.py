@@ -18,8 +18,8 @@ class Share:
         self._rig, self._turn, self._of, self._told = rig, turn, of, told
         self.tally = Tally()
 
-    async def singles(self, *, replicas: int = 1) -> None:
-        """Every cut of every life, and every bad answer in it."""
+    async def singles(self, *, replicas: int = 1, step: int = 1) -> None:
+        """Every cut of every life, and one in `step` of the bad answers in it."""
         for life, schedule in LIVES.items():
             span = await self._span(replace(schedule, replicas=replicas))
             points = {(f"{life} of {replicas}", number) for number in range(span.first, span.last)}
@@ -27,7 +27,7 @@ class Share:
             for number, cut in enumerate(span.cut()):
                 if number % self._of == self._turn and (await self.run(cut)).met:
                     self.tally.cuts.add((f"{life} of {replicas}", cut.hazards[0].nth))
-            for number, spoiled in enumerate((*span.spoiled(), *span.beaten())):
+            for number, spoiled in enumerate((*span.spoiled(), *span.beaten())[::step]):
                 if number % self._of == self._turn:
                     await self.run(spoiled)
 

@@ -1,5 +1,5 @@
-"""The part of the search that every run makes: all single cuts, some pairs, some schedules by chance, and what once
-broke a promise.
+"""The part of the search that every run makes: all single cuts, some bad answers, some schedules by chance, and what
+once broke a promise.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ KEPT = {path.stem: read(path.read_bytes()) for path in (Path(__file__).parent / 
 # Each takes its turn, so that cores share the work.
 TURNS = 4
 SEEDS = range(240)
-# One in so many of the cuts and bad answers around a parting.
-PARTED = 41
+# One in so many of the bad answers, and of the cuts and bad answers around a parting. `make prove` takes more.
+SPOILED, PARTED = 3, 41
 
 
 @pytest.mark.parametrize("turn", range(TURNS))
-async def test_every_single_cut_and_bad_answer(rig: Rig, turn: int, figure: Callable[[str], None]) -> None:
+async def test_every_single_cut_and_some_bad_answers(rig: Rig, turn: int, figure: Callable[[str], None]) -> None:
     share = Share(rig, turn, TURNS)
-    await share.singles()
+    await share.singles(step=SPOILED)
     assert share.tally.broken == []
     assert share.tally.missed == 0
     figure(f"{share.tally.schedules} single cuts and bad answers of {len(share.tally.all_cuts)} operations")

@@ -444,7 +444,7 @@ async def test_a_copy_that_buys(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> No
         return step
 
     monkeypatch.setattr(decide, "_held", unheld)
-    out, cut = Hazard(trouble=Trouble.OUT, nth=0, op="products", seconds=8), Parted(at=20, seconds=20)
+    out, cut = Hazard(trouble=Trouble.OUT, nth=0, op="create", seconds=8), Parted(at=20, seconds=20)
     waits = Schedule(wishes=(SoughtWish(at=18, verb="create"),), hazards=(out,), parted=(cut,), replicas=2)
     faults = await search(rig, [waits])
     assert "2 machines of one instance at once" in faults

@@ -9,15 +9,28 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from novita_gpu.domain.api_key import ApiKey
 from novita_gpu.domain.instance import CloudId, InstanceId
 from novita_gpu.store import Store, open_store
+from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Change, Unavailable
 from novita_gpu.store.feed import INCARNATION
 from novita_gpu.store.index import Filter
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import LAST_PAUSE_S, MISSES_PER_SECOND, View
 from novita_gpu.store.wire import BLOCK_AT_MOST_S, connect
-from tests.store.samples import NOON, LaterRecords, after, closing, creation, machine, new_event, new_record, renewal
+from tests.store.samples import (
+    NOON,
+    LaterRecords,
+    after,
+    closing,
+    creation,
+    machine,
+    new_api_key,
+    new_event,
+    new_record,
+    renewal,
+)
 from tests.store.waiting import soon, until
 from tests.valkey import forget
 
@@ -195,6 +208,61 @@ async def test_what_happens_while_everything_is_loaded_is_not_lost(store: Store)
     await view.load()
     assert {record.id: record.revision for record in view.all()} == {old.id: 2, fresh.id: 1}
     assert view.activity(old.id) == after(5)
+
+
+class Emptied(ApiKeys):
+    """The store loses all, as if started again without data, before keys are read."""
+
+    emptied_by: Store | None = None
+
+    async def stored(self) -> list[ApiKey]:
+        if self.emptied_by:
+            await forget(self.emptied_by)
+        return await super().stored()
+
+
+async def test_nothing_is_forgotten_when_the_store_is_emptied_while_it_is_read(store: Store, other: Store) -> None:
+    keys = Emptied(store.wire, store.keys)
+    view = View(store.records, store.feed, store.facts, keys, now=lambda: NOON, monotonic=lambda: 0.0, block_s=0.05)
+    record = await store.records.commit(creation(new_record()))
+    key = new_api_key()
+    await keys.add(key)
+    await view.load()
+    remembered: list[object] = []
+
+    async def emptied() -> None:
+        remembered.extend((*view.all(), *keys.all()))
+
+    view.on_emptied(emptied)
+    keys.emptied_by = store
+    with pytest.raises(Unavailable):
+        await view.load()
+    assert (view.all(), keys.all()) == ([record], [key])
+    await other.facts.first(INCARNATION, "the next")
+    follower = asyncio.create_task(view.follow())
+    await until(lambda: remembered == [record, key])
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_keys_are_not_forgotten_when_the_store_is_emptied_while_they_are_read(store: Store, other: Store) -> None:
+    keys = Emptied(store.wire, store.keys)
+    view = View(store.records, store.feed, store.facts, keys, now=lambda: NOON, monotonic=lambda: 0.0, block_s=0.05)
+    key = new_api_key()
+    await keys.add(key)
+    await view.load()
+    remembered: list[object] = []
+
+    async def emptied() -> None:
+        remembered.extend(keys.all())
+
+    view.on_emptied(emptied)
+    keys.emptied_by = store
+    follower = asyncio.create_task(view.follow())
+    await other.api_keys.add(new_api_key("more"))
+    await until(lambda: remembered == [key])
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
 
 
 async def test_a_miss_asks_the_store_at_a_bounded_rate(store: Store, other: Store) -> None:

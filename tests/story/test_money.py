@@ -101,14 +101,16 @@ async def test_costs_of_a_stretch_of_time(service: Service) -> None:
 
 
 async def test_history_tells_what_ran_and_what_it_cost_an_hour(service: Service) -> None:
-    begun = (await service.ready(rootfsSize=160))["createdAt"]
+    history = f"/costs/history?since={(await service.ready(rootfsSize=160))['createdAt']}&points=400"
+
+    async def levels() -> list[tuple[int, str]]:
+        return [(point["running"], point["burnPerHour"]) for point in (await service.get(history)).json["points"]]
+
+    before = await levels()
+    assert (len(before), before[-1]) == (400, (1, "0.3708"))
     await service.post("/instances/trainer/stop")
     await service.until("stopped")
-    told = (await service.get(f"/costs/history?since={begun}&points=400")).json
-    levels = [(point["running"], point["burnPerHour"]) for point in told["points"]]
-    assert len(levels) == 400
-    assert levels[-1] == (0, "0.0208")  # stopped, its disk still costs
-    assert (1, "0.3708") in levels
+    assert (await levels())[-1] == (0, "0.0208")  # its disk still costs
     assert (await service.get("/costs?limit=0")).json["instances"] == []
     assert (await service.get("/costs/history?since=2020-01-01T00:00:00Z")).code == "VALIDATION_ERROR"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.plane import IMAGE, Service
+from tests.plane import IMAGE, Service, eventually
 
 FOREIGN: dict[str, Any] = {
     "name": "somebody-elses",
@@ -60,6 +60,7 @@ async def test_stop_all_stops_what_runs_and_what_comes_up(service: Service) -> N
     await service.ready("runs")
     service.cloud.control.post("stick", status="pulling", creates=1)
     await service.create("comes-up")
+    await eventually(lambda: len(service.machines()) == 2)  # it is the one that sticks
     service.cloud.control.post("console", action="create", body=FOREIGN)
     answer = await service.post("/instances/stop-all", {})
     assert {row["name"]: row["status"] for row in answer.json["results"]} == {
@@ -68,7 +69,7 @@ async def test_stop_all_stops_what_runs_and_what_comes_up(service: Service) -> N
     }
     await service.until("stopped", of="runs")
     await service.until("stopped", of="comes-up")
-    assert sorted(m["status"] for m in service.audit()["alive"]) == ["exited", "running"]
+    await eventually(lambda: sorted(m["status"] for m in service.audit()["alive"]) == ["exited", "running"])
     assert [m["name"] for m in service.audit()["alive"] if m["status"] == "running"] == ["somebody-elses"]
 
 

@@ -23,9 +23,9 @@ TO_THE = timedelta(minutes=1)
 
 
 class ApiKeys:
-    """`load` brings them into memory; the view calls it at its own loads and when the feed tells of a change.
+    """`load` brings them into memory; the view does so at its own loads and when the feed tells of a change.
 
-    `add`, `remove`, `load`, `store_uses` and `last_uses` may raise `Unavailable`, and may be repeated.
+    `add`, `remove`, `load`, `stored`, `store_uses` and `last_uses` may raise `Unavailable`, and may be repeated.
     """
 
     def __init__(self, wire: Wire, keys: Keys) -> None:
@@ -46,8 +46,11 @@ class ApiKeys:
         return self._by_digest.get(digest)
 
     async def load(self) -> None:
-        stored = await self._wire.hgetall(self._keys.api_keys())
-        self._take(map(api_key_of, stored.values()))
+        self.take(await self.stored())
+
+    async def stored(self) -> list[ApiKey]:
+        rows = await self._wire.hgetall(self._keys.api_keys())
+        return [api_key_of(row) for row in rows.values()]
 
     async def add(self, key: ApiKey, told: Event | None = None) -> None:
         """Others know it once the feed has told them. Raises `KeyNameTaken`, and `Full` where there are `MOST`."""
@@ -58,13 +61,13 @@ class ApiKeys:
             raise KeyNameTaken(f"another key is called {key.name}")
         if verdict == b"full":
             raise Full(f"there are {MOST} keys")
-        self._take((*self._by_id.values(), key))
+        self.take((*self._by_id.values(), key))
 
     async def remove(self, key_id: str, told: Event | None = None) -> bool:
         """It lets nobody in any more: here at once, elsewhere once the feed has told. False: there is none."""
         names = (self._keys.api_keys(), self._keys.api_keys_used(), *self._telling(EventType.KEY_REVOKED))
         found = await self._wire.number(REVOKE, names, (key_id, _document(told), FEED_CAP))
-        self._take(key for key in self._by_id.values() if key.id != key_id)
+        self.take(key for key in self._by_id.values() if key.id != key_id)
         return bool(found)
 
     def used(self, key_id: str, at: datetime) -> None:
@@ -89,7 +92,8 @@ class ApiKeys:
         known = {key_id.decode(): instant(at) for key_id, at in stored.items()}
         return known | {key_id: max(at, known.get(key_id, at)) for key_id, at in self._uses.items()}
 
-    def _take(self, keys: Iterable[ApiKey]) -> None:
+    def take(self, keys: Iterable[ApiKey]) -> None:
+        """These are all of them now."""
         self._by_id = {key.id: key for key in keys}
         self._by_digest = {key.digest: key for key in self._by_id.values()}
         self._uses = {key_id: at for key_id, at in self._uses.items() if key_id in self._by_id}

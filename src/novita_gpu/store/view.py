@@ -177,7 +177,9 @@ class View:
                 index.put(record)
             activities = await self._records.activities(ids)
             sequence = await self._records.last_sequence()
-            await self._api_keys.load()
+            keys = await self._api_keys.stored()
+            if len(ids) < len(self._index) or len(keys) < len(self._api_keys.all()):
+                await self._still(incarnation)
             for record in self._arrived.values():
                 index.put(record)
             for instance, at in self._activities.items():  # heartbeats that arrived here meanwhile
@@ -188,6 +190,7 @@ class View:
         self._index, self._incarnation, self._number = index, incarnation, number
         self._turns = self._records.turns
         self._activities = activities
+        self._api_keys.take(keys)
         self.sequence = sequence
         self.loaded = True
         self.version += 1
@@ -244,9 +247,16 @@ class View:
         position = await self._feed.position()
         return position.incarnation == self._incarnation and position.number >= self._number
 
+    async def _still(self, incarnation: str | None) -> None:
+        """Raises `Unavailable` if the server was emptied while it was read: what it lacks is no news of its absence."""
+        if (await self._feed.position()).incarnation != incarnation:
+            raise Unavailable("the store was emptied while it was read")
+
     async def _take_in(self, news: list[News]) -> None:
         if any(entry.of_keys for entry in news):
-            await self._api_keys.load()
+            keys = await self._api_keys.stored()
+            await self._still(self._incarnation)
+            self._api_keys.take(keys)
         newer = {entry.instance for entry in news if entry.instance and self._is_newer(entry)}
         for record in await self._records.load_many(sorted(newer)):
             self.apply(record)
