@@ -1,7 +1,8 @@
 # Everything a person types. Each target sets up what it needs: Python 3.11 or later with pip, and PyPI, are enough.
 UV_VERSION := 0.13.9
 UV := .tools/uv-$(UV_VERSION)/bin/uv
-PYTEST_WORKERS ?= auto
+# Tests wait more than they compute.
+PYTEST_WORKERS ?= $(shell python3 -c "import os; print(2 * (os.cpu_count() or 1))")
 ARGS ?=
 
 # The Python of .venv has no pip, so uv is installed by the one behind it.

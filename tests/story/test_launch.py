@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.plane import PRODUCT, Service, in_order, serving
+from tests.plane import PRODUCT, Service, eventually, in_order, serving
 
 SINGAPORE = "as-sgp-2"
 
@@ -88,7 +88,7 @@ async def test_a_launch_stuck_in_pulling_is_deleted_and_the_next_offer_tried(
 async def test_a_stop_of_what_never_ran_removes_it_and_a_later_start_launches_anew(service: Service) -> None:
     service.cloud.control.post("stick", status="pulling", creates=1)
     await service.create()
-    await service.hears("instance.creating")
+    await eventually(service.machines)
     assert (await service.post("/instances/trainer/stop")).json["status"] == "stopping"
     await service.until("stopped")
     assert service.audit()["alive"] == []

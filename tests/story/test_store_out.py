@@ -137,6 +137,8 @@ async def test_a_restart_without_data_is_noticed_at_once_and_told(
         before = await service.ready()
         await service.ask("PUT", "/instances/trainer/last-used")
         key = (await service.post("/keys", {"name": "ci", "scopes": ["read"]})).json
+        last = await service.plane.store.records.last_sequence()
+        await eventually(lambda: service.plane.store.view.sequence == last)  # it waits for news then
         shared.kill()
         shared.lose_all()
         await shared.start()

@@ -29,6 +29,8 @@ Entry = tuple[int, dict[bytes, bytes]]
 ANSWER_WITHIN_S = 5.0
 # A server that takes so long for what does not block is doubted: whoever minds looks whether it is there at all.
 DOUBT_AFTER_S = 1.0
+# Keys that one step of a look at the whole store passes. Fewer, and it takes long; more, and others wait for it.
+SCANNED = 1_000
 # The longest blocking read. Shorter: an idle plane asks more often; longer: what cuts idle connections cuts this one.
 BLOCK_AT_MOST_S = 30.0
 # Commands at once; the next wait for a place. Far above what one process keeps busy.
@@ -268,7 +270,8 @@ class Wire:
         found: list[bytes] = []
         cursor: int = 0
         while True:
-            cursor, page = cast("tuple[int, list[bytes]]", await self._send("SCAN", cursor, "MATCH", pattern))
+            answer = await self._send("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+            cursor, page = cast("tuple[int, list[bytes]]", answer)
             found += page
             if not cursor:
                 return found
