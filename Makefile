@@ -2,7 +2,7 @@
 UV_VERSION := 0.13.9
 UV := .tools/uv-$(UV_VERSION)/bin/uv
 # Tests wait more than they compute.
-PYTEST_WORKERS ?= $(shell python3 -c "import os; print(2 * (os.cpu_count() or 1))")
+PYTEST_WORKERS ?= $(shell python3 -c "import os; print((os.cpu_count() or 1) * 3 // 2)")
 ARGS ?=
 
 # The Python of .venv has no pip, so uv is installed by the one behind it.

@@ -39,7 +39,7 @@ async def test_a_hundred_instances_at_rest_cost_listings_alone(
         await service.looked()
         service.cloud.control.post("calls/clear")
         began = time.monotonic()
-        await eventually(lambda: service.count("list") >= 8)
+        await eventually(lambda: service.count("list") >= 16)
         took = time.monotonic() - began
         calls = Counter(call["op"] for call in service.calls())
         figure(f"100 instances at rest for {took:.1f} s: {dict(calls)}")

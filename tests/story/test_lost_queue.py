@@ -55,7 +55,7 @@ async def test_the_whole_queue_may_be_lost_in_all_phases(valkey_url: str, prefix
             await service.looked()
         for name, end in ENDS.items():
             await service.until(end, of=name)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await has_alarm(service, "at-rest"):
                 await service.looked()
         assert service.audit()["everCreated"] == len(ENDS)
