@@ -8,10 +8,11 @@ Arguments are pickled: who may write to this Redis may run code here.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import structlog
@@ -31,6 +32,7 @@ CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
 NET = "safety_net"
+OTHER_TIMERS = ("trim", "idle_check")
 # How long a stop waits for passes under way. Too short: a create is cut off before its answer, and is searched for.
 FINISH_WITHIN = timedelta(seconds=15)
 # A worker looks whether the queue is still there, after so many of the shortest intervals between listings. Longer, and
@@ -40,6 +42,8 @@ WATCH_AT_MOST = timedelta(seconds=15)
 # Alarms of one round trip. More would hold up the event loop while they are packed.
 AT_ONCE = 200
 TRIM_EVERY = timedelta(hours=1)
+# For an answer that is still awaited when another server takes over. Longer, and one that hangs holds up the turn.
+ANSWERED_WITHIN_S = 1.0
 # For all of an end. Past it the server hangs.
 END_WITHIN_S = 30.0
 
@@ -60,11 +64,12 @@ def nobody(job: str, seconds: float, /, *, failed: bool = False, again: bool = F
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """A docket, with or without a worker, in one task that ends once `over` is set."""
+    """A docket, with or without a worker, in one task that ends once `over` is set. `users` are asking it something."""
 
     docket: Docket
     over: asyncio.Event
     task: asyncio.Task[None]
+    users: set[asyncio.Future[None]] = field(default_factory=set[asyncio.Future[None]])
 
 
 class Work:
@@ -108,7 +113,7 @@ class Work:
             with self._timed("drain"):
                 due = await drain()
             if due:
-                await _rung("drain:later", self._docket.replace("drain", due, "drain:later")(outbox="webhooks"))
+                await self._drain(due, "drain:later")
 
         async def look_task(of: Annotated[str, ConcurrencyLimit(1)], asked: bool) -> None:
             with self._timed("look"):
@@ -146,22 +151,19 @@ class Work:
                 self._life.docket.register(task)
 
     async def ring(self, instance: InstanceId) -> None:
-        key = f"bell:{instance}"
-        await _rung(key, self._docket.replace("reconcile", _now(), key)(instance=instance))
+        await self._reconcile(instance, _now(), f"bell:{instance}")
 
     async def alarm(self, instance: InstanceId, at: datetime) -> None:
-        key = f"alarm:{instance}"
-        await _rung(key, self._docket.replace("reconcile", at, key)(instance=instance))
+        await self._reconcile(instance, at, f"alarm:{instance}")
+
+    async def _reconcile(self, instance: InstanceId, at: datetime, key: str) -> None:
+        await self._rung(key, lambda docket: docket.replace("reconcile", at, key)(instance=instance))
 
     async def alarms(self, times: Mapping[InstanceId, datetime], *, anew: bool) -> None:
-        set_all = self._docket.replace_many if anew else self._docket.add_many
         left = list(times.items())
         while left:
             part, left = left[:AT_ONCE], left[AT_ONCE:]
-            calls = [
-                self._docket.call("reconcile", at, f"alarm:{instance}")(instance=instance) for instance, at in part
-            ]
-            await _rung("alarms", set_all(calls))
+            await self._rung("alarms", partial(_set_all, part, anew=anew))
 
     async def look(self, at: datetime) -> None:
         await self._look(at, asked=True)
@@ -171,10 +173,13 @@ class Work:
         span = self._moving.total_seconds()
         slot = int(at.timestamp() / span) + 1
         key, when = f"{'look' if asked else 'due'}:{slot}", datetime.fromtimestamp(slot * span, UTC)
-        await _rung(key, self._docket.add("look", when=when, key=key)(of="cloud", asked=asked))
+        await self._rung(key, lambda docket: docket.add("look", when=when, key=key)(of="cloud", asked=asked))
 
     async def outbox(self) -> None:
-        await _rung("drain:now", self._docket.replace("drain", _now(), "drain:now")(outbox="webhooks"))
+        await self._drain(_now(), "drain:now")
+
+    async def _drain(self, at: datetime, key: str) -> None:
+        await self._rung(key, lambda docket: docket.replace("drain", at, key)(outbox="webhooks"))
 
     @property
     def answers(self) -> bool:
@@ -184,10 +189,11 @@ class Work:
     async def depth(self) -> Depth:
         """Two commands. Raises the store's `Unavailable`."""
         try:
-            async with self._docket.redis() as queue:
-                first = await queue.xrange(self._docket.stream_key, count=1)
-                due = await queue.zrange(self._docket.queue_key, 0, 0, withscores=True)
-                size = await queue.xlen(self._docket.stream_key) if first else 0
+            with self._in_use() as docket:
+                async with docket.redis() as queue:
+                    first = await queue.xrange(docket.stream_key, count=1)
+                    due = await queue.zrange(docket.queue_key, 0, 0, withscores=True)
+                    size = await queue.xlen(docket.stream_key) if first else 0
         except (RedisError, OSError) as fault:
             raise Unavailable(str(fault)) from fault
         return Depth(
@@ -213,10 +219,26 @@ class Work:
         except Exception:
             log.exception("task.broke", task=name, subject=subject)
 
-    @property
-    def _docket(self) -> Docket:
-        assert self._life
-        return self._life.docket
+    @contextmanager
+    def _in_use(self) -> Generator[Docket]:
+        """The docket of now. It stays open until whoever asks it is done, also when another one has taken its place."""
+        life = self._life
+        assert life
+        done = asyncio.get_running_loop().create_future()
+        life.users.add(done)
+        try:
+            yield life.docket
+        finally:
+            life.users.discard(done)
+            done.set_result(None)
+
+    async def _rung(self, key: str, ring: Callable[[Docket], Awaitable[object]]) -> None:
+        """The store may have gone since what it is about was stored; the next listing finds what is due."""
+        try:
+            with self._in_use() as docket:
+                await ring(docket)
+        except (RedisError, OSError) as fault:
+            log.warning("ring.lost", ring=key, reason=str(fault))
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["Work"]:
@@ -274,6 +296,8 @@ class Work:
         """A server that hangs holds it up for a while only."""
         if life is None:
             return
+        if life.users:
+            await asyncio.wait(life.users, timeout=ANSWERED_WITHIN_S)
         life.over.set()
         _, late = await asyncio.wait((life.task,), timeout=END_WITHIN_S)
         for task in late:
@@ -326,12 +350,26 @@ class Work:
         """Whether the queue still holds what it always does; docket itself looks once a minute."""
         while True:
             await asyncio.sleep(self._watch_every.total_seconds())
-            await _rung(NET, self._renew())
+            await self._rung(NET, partial(_renewed, lost_after=self._pace.back_within))
 
-    async def _renew(self) -> None:
-        if await self._docket.get_execution(NET) is None:
-            log.warning("queue.lost")
-            await self._docket.add(NET, key=NET)()
+
+async def _renewed(docket: Docket, *, lost_after: timedelta) -> None:
+    """A timer that is gone, or overdue by more than its worker's death explains, was lost with all else or alone."""
+    if not await _is_lost(docket, NET, lost_after):
+        return
+    log.warning("queue.lost")
+    for timer in (NET, *[name for name in OTHER_TIMERS if await _is_lost(docket, name, lost_after)]):
+        await docket.replace(timer, _now(), timer)()
+
+
+async def _is_lost(docket: Docket, timer: str, lost_after: timedelta) -> bool:
+    known = await docket.get_execution(timer)
+    return known is None or _now() - known.when > lost_after
+
+
+async def _set_all(times: Sequence[tuple[InstanceId, datetime]], docket: Docket, *, anew: bool) -> None:
+    calls = [docket.call("reconcile", at, f"alarm:{instance}")(instance=instance) for instance, at in times]
+    await (docket.replace_many if anew else docket.add_many)(calls)
 
 
 async def _poll(docket: Docket, every: timedelta) -> None:
@@ -352,14 +390,6 @@ def _pausing(read: Callable[..., Awaitable[Any]], every: timedelta) -> Callable[
         return found
 
     return paused
-
-
-async def _rung(key: str, ring: Awaitable[object]) -> None:
-    """The store may have gone since what it is about was stored; the next listing finds what is due."""
-    try:
-        await ring
-    except (RedisError, OSError) as fault:
-        log.warning("ring.lost", ring=key, reason=str(fault))
 
 
 def _now() -> datetime:

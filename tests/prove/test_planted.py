@@ -241,7 +241,8 @@ async def test_alarm_and_bell_on_one_key(
     """The search makes good for a lost ring within seconds, so it is the suite of all doorbells that finds this."""
 
     async def on_docket(self: Work, instance: InstanceId, at: datetime) -> None:
-        await self._docket.replace("reconcile", at, f"bell:{instance}")(instance=instance)
+        with self._in_use() as docket:
+            await docket.replace("reconcile", at, f"bell:{instance}")(instance=instance)
 
     def by_hand(self: Doorbell, instance: InstanceId, at: float) -> None:
         self._due[Job(f"bell:{instance}", instance)] = at

@@ -1,4 +1,4 @@
-"""A line to a server that can be cut, with all that is on it, and mended."""
+"""A line to a server that can be cut, with all that is on it, and mended; or held, so that nothing on it moves."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,6 +9,8 @@ class Line:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._is_cut = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
@@ -19,6 +21,12 @@ class Line:
     def mend(self) -> None:
         self._is_cut = False
 
+    def hold(self) -> None:
+        self._flows.clear()
+
+    def go_on(self) -> None:
+        self._flows.set()
+
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
             writer.close()
@@ -26,17 +34,17 @@ class Line:
         back, forth = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, forth}
         try:
-            await asyncio.gather(_pass(reader, forth), _pass(back, writer))
+            await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
         finally:
             self._writers -= {writer, forth}
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while words := await reader.read(65536):
-            writer.write(words)
-            await writer.drain()
-    writer.close()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while words := await reader.read(65536):
+                await self._flows.wait()
+                writer.write(words)
+                await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Every form that REDIS_URL may have, each with a whole launch, so that store and work queue both understand it."""
 
-import gc
 import shutil
 import subprocess
 from collections.abc import Generator
@@ -18,9 +17,6 @@ from tests.chaos.processes import free_port
 from tests.plane import serving
 from tests.server.rights import PASSWORD, user, with_user
 from tests.valkey import running_server
-
-# Of a TLS connection that was cut off while it was made: see `secured`.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 # What a user of a server that others use too needs: docs/redis.md.
 RIGHTS = ("~{%s}:*", "&{%s}:*", "&{%s}:work:cancel:*", "+@all", "-@admin", "-@dangerous", "+info")
@@ -98,7 +94,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Generator[Secured]:
     tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
     with running_server(Path(program), *tls, "--tls-auth-clients", "no"):
         yield Secured(f"rediss://localhost:{port}/0", certificate)
-    gc.collect()  # a TLS connection that is cut off while it is made is left to the collector; not to another test's
 
 
 @pytest.mark.needs_redis_server

@@ -137,8 +137,8 @@ async def test_the_next_comparison_and_the_next_check_are_as_far_off_as_set(serv
 async def test_events_older_than_set_are_removed(served: Serve) -> None:
     async with served(event_retention_days=1e-9) as service:
         await service.ready()
-        docket = service.plane.work._docket  # pyright: ignore[reportPrivateUsage] - the task is due once an hour
-        await docket.replace("trim", datetime.now().astimezone(), "trim:now")()
+        with service.plane.work._in_use() as docket:  # pyright: ignore[reportPrivateUsage] - it is due once an hour
+            await docket.replace("trim", datetime.now().astimezone(), "trim:now")()
 
         async def trimmed() -> bool:
             return not await service.plane.store.events.read()

@@ -40,9 +40,9 @@ async def in_all_phases(service: Service) -> None:
 
 
 async def has_alarm(service: Service, name: str) -> bool:
-    docket = service.plane.work._docket  # pyright: ignore[reportPrivateUsage]
     record = service.plane.store.view.by_name(name)
-    return record is not None and await docket.get_execution(f"alarm:{InstanceId(record.id)}") is not None
+    with service.plane.work._in_use() as docket:  # pyright: ignore[reportPrivateUsage]
+        return record is not None and await docket.get_execution(f"alarm:{InstanceId(record.id)}") is not None
 
 
 async def test_the_whole_queue_may_be_lost_in_all_phases(valkey_url: str, prefix: str, tmp_path: Path) -> None:

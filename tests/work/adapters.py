@@ -172,7 +172,8 @@ class OnDocket:
     """`novita_gpu.work.Work`, on real time."""
 
     slot = timedelta(seconds=0.2)
-    redelivery = timedelta(seconds=1)
+    # Shorter than the event loop of a busy machine may stand still, and passes in hand would be taken for lost.
+    redelivery = timedelta(seconds=3)
     late_by = SOON
 
     def __init__(self, url: str, name: str) -> None:
@@ -216,7 +217,8 @@ class OnDocket:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _left(self) -> list[str]:
-        seen = await self._work._docket.snapshot()  # pyright: ignore[reportPrivateUsage]
+        with self._work._in_use() as docket:  # pyright: ignore[reportPrivateUsage]
+            seen = await docket.snapshot()
         keys = [execution.key.removeprefix(PUT_BY) for execution in (*seen.future, *seen.running)]
         return [key for key in keys if key.startswith(("bell:", "alarm:", "look:"))]
 

@@ -1,6 +1,7 @@
 """What docket alone is relied on for, on a real server. What holds for every doorbell is in `test_doorbell.py`."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -12,6 +13,8 @@ from novita_gpu.domain.instance import InstanceId
 from novita_gpu.store.local import find_server
 from novita_gpu.store.pace import LOCAL, PACES
 from novita_gpu.work import Work
+from tests.chaos.processes import free_port
+from tests.server.line import line_to
 from tests.valkey import running_server
 from tests.work.adapters import SOON, OnDocket, Passes, dies_in, forget_queue, registered, utc_now
 
@@ -200,7 +203,47 @@ async def test_a_queue_that_was_lost_is_noticed_and_begun_anew(valkey_url: str, 
             await work.alarm(ONE, utc_now() + timedelta(hours=1))
             await forget_queue(valkey_url, prefix)
             await begun.acquire()
-            assert await work._docket.get_execution(f"alarm:{ONE}") is None  # pyright: ignore[reportPrivateUsage]
+            with work._in_use() as docket:  # pyright: ignore[reportPrivateUsage]
+                assert await docket.get_execution(f"alarm:{ONE}") is None
         await work.ring(ONE)
         await passes.really_until(lambda: passes.count(ONE) == 1)
     assert begun.locked(), "a queue that is there is not begun anew"
+
+
+async def test_a_queue_of_which_a_part_was_lost_is_begun_anew(valkey_url: str, prefix: str) -> None:
+    """N20: what says that a timer is there may outlive the timer itself."""
+    passes, begun = Passes(utc_now), asyncio.Semaphore(0)
+
+    async def begins() -> None:
+        begun.release()
+
+    pace = replace(LOCAL, abandoned=timedelta(seconds=1), schedule=timedelta(seconds=0.2))
+    work = Work(valkey_url, prefix, moving=timedelta(seconds=0.1), pace=pace)
+    registered(work, passes.reconcile, passes, begun=begins, every=timedelta(seconds=1))
+    async with work.open(), work.running(), asyncio.timeout(SOON.total_seconds()):
+        await begun.acquire()
+        with work._in_use() as docket:  # pyright: ignore[reportPrivateUsage]
+            async with docket.redis() as queue:
+                soon = utc_now() + timedelta(seconds=1)
+                for timer in ("safety_net", "idle_check", "trim"):
+                    await docket.replace(timer, soon, timer)()
+                await queue.delete(docket.queue_key)
+        await begun.acquire()
+
+
+async def test_a_server_is_left_when_whoever_asks_it_has_the_answer(prefix: str) -> None:
+    """Else its connection would be made anew, in a pool that is closed, and stay open."""
+    port = free_port()
+    with running_server(find_server(), "--port", str(port), "--bind", "127.0.0.1"):
+        async with line_to("127.0.0.1", port) as (line, held_at):
+            passes, work = Passes(utc_now), Work(f"redis://127.0.0.1:{held_at}/0", prefix, moving=timedelta(seconds=1))
+            registered(work, passes.reconcile, passes)
+            async with work.open():
+                line.hold()
+                asked = asyncio.create_task(work.depth())
+                turning = asyncio.create_task(work.turn_to(f"redis://127.0.0.1:{port}/0"))
+                await asyncio.wait((asked, turning), timeout=0.5)  # what must not have happened by then
+                line.go_on()
+                assert await asked == Depth()
+                await turning
+    gc.collect()
