@@ -1,5 +1,6 @@
 """A key exchanged for a cookie: who is let in by it, what it may change, and when it ends."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -63,7 +64,7 @@ class Site:
 @pytest.fixture
 async def site(valkey: str) -> AsyncGenerator[Site]:
     ring, clock = Ring(), Clock()
-    async with served(valkey, keyring=ring) as api:
+    async with served(valkey, keyring=ring, heartbeat=timedelta(seconds=0.05)) as api:
         here, there = (Sessions(api.store, ring, clock.now) for _ in range(2))
         api.desk.sessions = here
         yield Site(api, ring, clock, here, there)
@@ -168,6 +169,17 @@ async def test_use_elsewhere_does_not_bring_back_what_was_ended(site: Site) -> N
     site.clock.passes(TOLD_EVERY)
     await site.there.principal(token)
     assert await site.here.principal(token) is None
+
+
+async def test_a_stream_ends_with_the_session_that_opened_it(site: Site) -> None:
+    """Also when the log-out was at another replica."""
+    token = await site.log_in(Scope.READ)
+    told = {"Cookie": f"novita-gpu={token}", "Accept": "text/event-stream"}
+    async with asyncio.timeout(20), site.api.http.get(f"{site.api.root}/api/events", headers=told) as stream:
+        assert await stream.content.readline() == b"retry: 2000\n"
+        await site.there.end(token)
+        site.clock.passes(FRESH_FOR)
+        await stream.content.read()
 
 
 async def test_a_revoked_key_ends_it_at_once(site: Site) -> None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from litestar import Request
@@ -145,10 +146,13 @@ def session_of(connection: Connection) -> str | None:
     return cast("str | None", connection.scope["state"].get("session"))
 
 
-def stands(connection: Connection) -> bool:
-    """Its key lets somebody in still: what is held open ends once it was revoked or has expired."""
-    principal = principal_of(connection)
-    return principal is None or desk_of(connection).parts.keyring.named(principal.id) is not None
+async def stands(connection: Connection) -> bool:
+    """Its key or session lets somebody in still: what is held open ends once that was revoked, ended or has expired."""
+    principal, token, desk = principal_of(connection), session_of(connection), desk_of(connection)
+    if token:
+        with suppress(Unavailable):
+            return await desk.sessions.principal(token) is not None
+    return principal is None or desk.parts.keyring.named(principal.id) is not None
 
 
 def may(connection: Connection, scope: Scope) -> bool:

@@ -113,7 +113,7 @@ async def _stream(request: Asked, after: int, wanted: Wanted) -> AsyncGenerator[
             except StoreError as error:
                 told.warning("stream.ended", reason=str(error))
                 return  # the client comes back and goes on after what it read last
-            if not stands(request):
+            if not await stands(request):
                 return
             frames = [entry.frame for entry in batch if entry.is_of(wanted.type, wanted.instance)]
             if frames:

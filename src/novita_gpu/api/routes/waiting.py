@@ -42,7 +42,7 @@ async def wait(request: Asked) -> ASGIResponse:
     if not _is_over(record, query):
         with desk.waits.place():
             record = await _held(request, desk, record, query)
-        if not stands(request):
+        if not await stands(request):
             raise Problem("UNAUTHORIZED", "The key was revoked, or has expired, meanwhile.")
     if _is_over(record, query):
         return instance_answer(desk, record)
@@ -78,7 +78,7 @@ async def _until(desk: Desk, record: Record, query: WaitQuery) -> Record:
 
 async def _shut_out(request: Asked, desk: Desk) -> None:
     """Revoking a key is an event."""
-    while stands(request):
+    while await stands(request):
         await desk.parts.store.view.advanced(desk.parts.store.view.sequence)
 
 
