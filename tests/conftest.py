@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("tests.valkey",)
+pytest_plugins = ("tests.valkey", "tests.told")
 
 SERVERS = ("valkey-server", "redis-server")
 # A server that was told to end just now may take this long.

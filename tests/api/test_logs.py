@@ -2,43 +2,30 @@
 
 import json
 import logging
-from collections.abc import Generator
 from io import StringIO
 from typing import Any
 
-import pytest
 import structlog
 
 from novita_gpu import observe
 from tests.api.served import KEYS, LEAST, Scope, Served
-
-
-@pytest.fixture
-def log() -> Generator[StringIO]:
-    """What is logged, as configured for production."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = StringIO()
-    observe.configure(form="json", level="info", stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+from tests.told import Told
 
 
 def lines(log: StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def test_a_value_is_hidden_by_its_name_at_any_depth(log: StringIO) -> None:
-    told: dict[str, Any] = {
+def test_a_value_is_hidden_by_its_name_at_any_depth(told: Told) -> None:
+    log = told()
+    fields: dict[str, Any] = {
         "password": "hunter2",
         "request": {"headers": {"Authorization": "Bearer hunter2"}, "envs": [{"value": "hunter2"}]},
         "seen": [{"webhook_secret": "hunter2", "name": "a"}],
         "api_key": "hunter2",
         "name": "trainer",
     }
-    structlog.get_logger("a").info("thing.happened", **told)
+    structlog.get_logger("a").info("thing.happened", **fields)
     logging.getLogger("library").warning("said %s", "this")
     first, second = lines(log)
     assert "hunter2" not in json.dumps(first)
@@ -46,11 +33,12 @@ def test_a_value_is_hidden_by_its_name_at_any_depth(log: StringIO) -> None:
     assert (second["event"], second["level"]) == ("said this", "warning")
 
 
-async def test_s1_a_request_is_logged_by_its_route_without_its_key(log: StringIO, api: Served) -> None:
+async def test_s1_a_request_is_logged_by_its_route_without_its_key(told: Told, api: Served) -> None:
+    log = told()
     await api.get("/api/instances/Some-Name?x=secret", X_Request_ID="req-7", X_Correlation_ID="job-7")
     await api.post("/api/instances", {**LEAST, "envs": [{"key": "A", "value": "hunter2"}]})
-    told = log.getvalue()
-    assert not any(word in told for word in (KEYS[Scope.ADMIN], "hunter2", "Some-Name", "x=secret"))
+    text = log.getvalue()
+    assert not any(word in text for word in (KEYS[Scope.ADMIN], "hunter2", "Some-Name", "x=secret"))
     line = next(line for line in lines(log) if line.get("request_id") == "req-7")
     assert (line["route"], line["status"], line["correlation_id"]) == ("/api/instances/{id}", 400, "job-7")
 

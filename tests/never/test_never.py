@@ -1,18 +1,13 @@
 """What must never happen, and is shown nowhere else. Named by number; `index` names all."""
 
 import asyncio
-import logging
-from collections.abc import Generator
 from contextlib import suppress
 from decimal import Decimal
-from io import StringIO
 
 import msgspec
 import pytest
-import structlog
 from msgspec.structs import replace
 
-from novita_gpu import observe
 from novita_gpu.cloud.base import Lane
 from novita_gpu.cloud.lanes import SLOTS
 from novita_gpu.domain.activity import Heard
@@ -27,6 +22,7 @@ from novita_gpu.store import Store
 from novita_gpu.store.base import Refused, Unavailable
 from tests.domain.given import at, ready
 from tests.plane import KEY, PRODUCT, Service, eventually
+from tests.told import Told
 from tests.valkey import new_prefix
 from tests.webhooks.receiver import Receiver
 from tests.world import Process, World
@@ -170,19 +166,6 @@ async def test_t15_an_outage_is_not_told_as_not_found(service: Service) -> None:
     assert (answer.status, answer.code) == (502, "NOVITA_API_ERROR")
 
 
-@pytest.fixture
-def log() -> Generator[StringIO]:
-    """Every line that anybody logs."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = StringIO()
-    observe.configure(form="json", level="debug", stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
 async def kept_in(store: Store) -> dict[str, str]:
     """Every key of the store, the work queue's too, with all that it holds."""
     words = {"hash": ("HGETALL",), "set": ("SMEMBERS",), "zset": ("ZRANGE", 0, -1), "stream": ("XRANGE", "-", "+")}
@@ -194,10 +177,9 @@ async def kept_in(store: Store) -> dict[str, str]:
     return found
 
 
-async def test_s6_planted_secrets_are_only_where_they_belong(
-    service: Service, receiver: Receiver, log: StringIO
-) -> None:
+async def test_s6_planted_secrets_are_only_where_they_belong(service: Service, receiver: Receiver, told: Told) -> None:
     """From a private template on: in no log, event, webhook, answer or error, and in Redis in the record alone."""
+    log = told(level="debug")
     made = (await service.post("/keys", {"name": "ci", "scopes": ["admin"]}, Idempotency_Key="once")).json["key"]
     envs = [{"key": "HF_TOKEN", "value": SECRET}]
     body = {"name": "trainer", "productName": PRODUCT, "templateId": PRIVATE, "envs": envs, "webhookUrl": receiver.url}
@@ -212,11 +194,11 @@ async def test_s6_planted_secrets_are_only_where_they_belong(
     assert service.calls("create")[0]["body"]["envs"][0]["value"] == SECRET
     paths = ("/instances", "/instances/comprehensive", "/instances/trainer/explain", "/events?limit=1000", "/keys")
     paths += (f"/templates/{PRIVATE}", "/webhooks/deliveries", "/costs", "/instances/migration/status")
-    told = [(await service.get(path)).body.decode() for path in paths]
-    told += [wrong.body.decode(), msgspec.json.encode(receiver.bodies).decode(), log.getvalue()]
+    texts = [(await service.get(path)).body.decode() for path in paths]
+    texts += [wrong.body.decode(), msgspec.json.encode(receiver.bodies).decode(), log.getvalue()]
     kept = await kept_in(service.plane.store)
     for secret in (SECRET, password, "pull-secret", KEY, made, "ngpu_wrong_but_secret", "sim-key"):
-        assert not [text[:200] for text in told if secret in text], secret
+        assert not [text[:200] for text in texts if secret in text], secret
         places = {service.plane.store.keys.kind_of(key) for key, value in kept.items() if secret in key + value}
         assert places <= ({"record"} if secret in (SECRET, password) else set()), secret
     assert any(SECRET in value for value in kept.values()), "the search finds what is there"

@@ -14,7 +14,7 @@ import structlog
 from novita_gpu.observe.axiom import COLUMNS, MAP, Axiom
 from novita_gpu.observe.shipping import Shipped, shipped
 from tests.observe.axiom import DATASET, TOKEN, FakeAxiom, ingesting
-from tests.observe.conftest import Told
+from tests.told import Told
 
 log = structlog.get_logger()
 QUICK: dict[str, Any] = {

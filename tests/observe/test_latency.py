@@ -12,8 +12,8 @@ import pytest
 
 from novita_gpu.observe.axiom import Axiom
 from tests.observe.axiom import DATASET, TOKEN, FakeAxiom, ingesting
-from tests.observe.conftest import Told
 from tests.plane import Service, serving
+from tests.told import Told
 
 ROUNDS, REQUESTS = 5, 60
 NOWHERE = "http://127.0.0.1:1"

@@ -13,9 +13,9 @@ import pytest
 from novita_gpu import observe
 from novita_gpu.domain.events import EventType
 from tests.architecture.pages import ROOT, section, text_of
-from tests.observe.conftest import Told
 from tests.plane import KEY, eventually, serving
 from tests.story.test_together import FOREIGN
+from tests.told import Told
 
 NAME = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 LEVELS = {"debug", "info", "warning", "error", "exception"}

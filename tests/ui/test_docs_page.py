@@ -1,56 +1,35 @@
 """The documentation page in a real browser, without any other host."""
 
-from pathlib import Path
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from tests.api.served import Served, served
+from tests.ui.dashboard import browsing, seated
 
 pytestmark = pytest.mark.needs_chromium
-pytest_plugins = ("tests.valkey",)
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
-async def opened(browser: Browser, api: Served) -> tuple[Page, list[str], list[str]]:
-    """The page, every address it asked, and every complaint of its console."""
-    page = await browser.new_page()
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await page.goto(f"{api.root}/docs")
-    await page.get_by_text("/api/instances/{id}/wait").wait_for()
-    return page, asked, complaints
+@asynccontextmanager
+async def opened(valkey_url: str) -> AsyncGenerator[tuple[Served, Page]]:
+    """The page, whose console complains of nothing and which asks nobody else."""
+    async with served(valkey_url) as api, browsing() as browser, seated(browser, api.root, None) as seat:
+        await seat.goes("/docs")
+        await seat.page.get_by_text("/api/instances/{id}/wait").wait_for()
+        yield api, seat.page
 
 
 async def test_it_shows_every_route_and_asks_nobody_else(valkey_url: str) -> None:
-    async with served(valkey_url) as api, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        page, asked, complaints = await opened(browser, api)
+    async with opened(valkey_url) as (api, page):
         text = await page.locator("body").inner_text()
         for path in (await api.ask("GET", "/openapi.json", key=None)).json["paths"]:
             assert path in text
-        assert all(url.startswith(api.root) for url in asked)
-        assert complaints == []
-        await browser.close()
 
 
 async def test_finding_narrows_it(valkey_url: str) -> None:
-    async with served(valkey_url) as api, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        page, _, _ = await opened(browser, api)
+    async with opened(valkey_url) as (_, page):
         await page.get_by_placeholder("path, word, scope").fill("last-used")
         await page.get_by_text("/api/instances/{id}/wait").wait_for(state="hidden")
         assert await page.get_by_text("/api/instances/{id}/last-used").is_visible()
-        await browser.close()

@@ -244,9 +244,6 @@ class Wire:
         flat = cast("list[bytes]", await self._send("ZRANGE", key, *words, "WITHSCORES"))
         return [(member, float(score)) for member, score in zip(flat[::2], flat[1::2], strict=True)]
 
-    async def zcard(self, key: str) -> int:
-        return int(await self._send("ZCARD", key))
-
     async def zrem(self, key: str, members: Sequence[Word]) -> None:
         if members:
             await self._send("ZREM", key, *members)

@@ -1,3 +1,5 @@
+"""What is logged, as a program sets logging up. A plugin of all tests."""
+
 import logging
 from collections.abc import Callable, Generator
 from io import StringIO
