@@ -29,6 +29,17 @@ async def test_a_process_without_a_worker_knows_whether_another_has_one(valkey_u
         assert (await api.read()).worker == Worker(at=NOON, by="worker")
 
 
+async def test_a_worker_that_begins_is_told_of_by_the_next_check(valkey_url: str, prefix: str) -> None:
+    store = store_on(CutWire(valkey_url, Blade()), prefix, lambda: NOON, lambda kind: f"{kind}_1", asyncio.sleep)
+    queue = Working()
+    queue.answers = False
+    async with store:
+        reading = Reading(store, queue, "process", lambda: NOON)
+        assert (await reading.read()).worker is None
+        queue.answers = True
+        assert (await reading.read()).worker == Worker(at=NOON, by="process")
+
+
 async def test_a_check_costs_few_commands(valkey_url: str, prefix: str) -> None:
     blade, now = Blade(), NOON
 

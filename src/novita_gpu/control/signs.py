@@ -143,7 +143,8 @@ class Place(Protocol):
 class Reading:
     """Reads the signs, in few commands: a server may be paid for by the command. `owner` names this process.
 
-    It is asked to read `every` so often, and looks at what waits in one of `SELDOM` times.
+    It is asked to read `every` so often, and looks at what waits in one of `SELDOM` times, and when this process began
+    or ceased to work.
     """
 
     def __init__(
@@ -157,11 +158,14 @@ class Reading:
         self._store, self._queue, self._owner, self._now = store, queue, owner, now
         self._seldom = every * (SELDOM - 0.5)  # a check that comes a little early is in time
         self._waiting: Waiting | None = None
+        self._worked = False
 
     async def read(self) -> Signs:
         """Raises the store's errors."""
-        if self._waiting is None or self._now() - self._waiting.at >= self._seldom:
-            self._waiting = await self._look_at_what_waits()
+        waiting, works = self._waiting, self._queue.answers
+        if waiting is None or works is not self._worked or self._now() - waiting.at >= self._seldom:
+            waiting = await self._look_at_what_waits(works)
+            self._waiting, self._worked = waiting, works
         found, holder = await self._store.facts.glance(NAMES, LOCK)
         known: Mapping[str, str | None] = dict(zip(NAMES, found, strict=True))
         return Signs(
@@ -175,12 +179,12 @@ class Reading:
             worker=msgspec.json.decode(stored, type=Worker) if (stored := known[WORKER]) else None,
             outages=tuple(outage_of(known[name]) for name in OUTAGES.values()),
             cleared=known[CLEARED],
-            waiting=self._waiting,
+            waiting=waiting,
         )
 
-    async def _look_at_what_waits(self) -> Waiting:
+    async def _look_at_what_waits(self, works: bool) -> Waiting:
         """Where a worker runs it is said so, so that it is found by whoever asks."""
-        if self._queue.answers:
+        if works:
             word = Worker(at=self._now(), by=self._owner)
             await self._store.facts.put(WORKER, msgspec.json.encode(word).decode())
         queue = await self._queue.depth()
