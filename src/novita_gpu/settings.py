@@ -17,6 +17,7 @@ from redis.asyncio.connection import parse_url
 
 from novita_gpu.domain.image import REPOSITORY
 from novita_gpu.domain.spec import Activity, OnStartCapacity
+from novita_gpu.hidden import HIDDEN
 
 NOVITA_ROOT = "https://api.novita.ai"
 
@@ -117,7 +118,7 @@ def spelled(value: object) -> str | None:
     if value is None or value == ():
         return None
     if isinstance(value, SecretStr):
-        return "***"
+        return HIDDEN
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

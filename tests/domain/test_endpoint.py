@@ -10,7 +10,7 @@ from novita_gpu.domain.events import DELIVERED, EventType
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-HOOK = Endpoint(id="whe_1", url="https://hook.example/", secret="one", created_at=NOON, updated_at=NOON)
+HOOK = Endpoint(id="whe_1", url="https://hook.example/", secret="whsec_one", created_at=NOON, updated_at=NOON)
 
 
 @pytest.mark.parametrize("type_", EventType)
@@ -21,10 +21,10 @@ def test_without_a_filter_it_takes_what_is_delivered_but_tests(type_: EventType)
 
 
 def test_two_secrets_sign_for_a_day_after_a_rotation_and_never_three() -> None:
-    once = rotated(HOOK, "two", NOON)
-    assert once.secrets(NOON) == once.secrets(NOON + ROTATES_FOR - SECOND) == ("two", "one")
-    assert once.secrets(NOON + ROTATES_FOR) == ("two",)
-    assert rotated(once, "three", NOON + SECOND).secrets(NOON + SECOND) == ("three", "two")
+    once = rotated(HOOK, "whsec_two", NOON)
+    assert once.secrets(NOON) == once.secrets(NOON + ROTATES_FOR - SECOND) == ("whsec_two", "whsec_one")
+    assert once.secrets(NOON + ROTATES_FOR) == ("whsec_two",)
+    assert rotated(once, "whsec_three", NOON + SECOND).secrets(NOON + SECOND) == ("whsec_three", "whsec_two")
 
 
 def test_it_is_switched_off_after_days_of_nothing_but_failures() -> None:
@@ -64,5 +64,5 @@ def test_switched_on_by_hand_it_has_its_days_again() -> None:
 
 
 def test_s6_secrets_do_not_print() -> None:
-    assert "one" not in repr(rotated(HOOK, "two", NOON))
-    assert "two" not in repr(rotated(HOOK, "two", NOON))
+    assert "whsec_one" not in repr(rotated(HOOK, "whsec_two", NOON))
+    assert "whsec_two" not in repr(rotated(HOOK, "whsec_two", NOON))

@@ -220,6 +220,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "api/test_logs.py::test_s1_a_request_is_logged_by_its_route_without_its_key",
         "api/test_fuzz.py::test_s1_no_key_opens_more_than_the_table_says",
         "api/test_api_keys.py::test_s1_a_key_is_told_once_and_kept_nowhere",
+        "control/test_admission.py::test_s1_a_guess_that_is_nearly_right_takes_as_long_as_one_that_is_all_wrong",
         f"{RATES}::test_s1_guessing_is_stopped_though_the_next_guess_is_right_and_whoever_was_let_in_goes_on",
     ),
     "S2": (
@@ -254,6 +255,8 @@ INDEX: dict[str, tuple[str, ...]] = {
         "webhooks/test_sender.py::test_s6_an_answer_is_kept_without_secrets",
         "api/test_webhooks.py::test_s6_an_endpoints_secret_is_told_where_it_is_made_and_never_again",
         "domain/test_values.py::test_environment_values_do_not_print",
+        "architecture/test_hidden.py::test_what_is_named_like_a_secret_is_one_by_its_type",
+        "architecture/test_hidden.py::test_a_secret_prints_as_stars_wherever_it_lies",
         "story/test_settings.py::test_s6_those_in_force_are_told_without_secrets",
         "ui/test_life.py::test_a_password_is_shown_on_a_click_and_not_before",
     ),

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
 from novita_gpu.cli.ending import wrong
+from novita_gpu.hidden import Discreet, Secret
 
 URL = "http://127.0.0.1:3000"
 KEY_FILE = "admin-key"
@@ -14,9 +13,9 @@ DEMO_FOLDER = ".demo"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Access(Struct, frozen=True, kw_only=True):
+class Access(Discreet, frozen=True, kw_only=True):
     url: str
-    key: str | None
+    key: Secret | None
 
 
 def access(url: str | None, key: str | None) -> Access:

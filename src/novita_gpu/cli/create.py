@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from novita_gpu.cli.ask import Ask, Timeout, WaitFor, asks
 from novita_gpu.cli.ending import wrong
 from novita_gpu.cli.waiting import TIMEOUT_S, give_accepted
+from novita_gpu.hidden import SECRET, Discreet
 
 if TYPE_CHECKING:
     from novita_gpu.client.options import CreateOptions
@@ -27,7 +27,7 @@ _READERS: dict[str, Callable[[list[str]], Any]] = {
 }
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class Wanted(Discreet, frozen=True, kw_only=True):
     """An instance as it is typed. None or empty: not given."""
 
     name: Annotated[str, typer.Argument(help="1 to 100 of A-Z, a-z, 0-9, _ and -.")]
@@ -49,10 +49,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     ] = None
     envs: Annotated[
         list[str] | None,
+        SECRET,
         typer.Option("--env", metavar="KEY=VALUE", help="As KEY=VALUE, or KEY to hand yours on; may be repeated."),
     ] = None
-    command: Annotated[Words, typer.Option("--command")] = None
-    entrypoint: Annotated[Words, typer.Option("--entrypoint")] = None
+    command: Annotated[Words, SECRET, typer.Option("--command")] = None
+    entrypoint: Annotated[Words, SECRET, typer.Option("--entrypoint")] = None
     min_cuda_version: Annotated[Words, typer.Option("--min-cuda", help="As 12.4.")] = None
     network_storages: Annotated[
         list[str] | None, typer.Option("--storage", metavar="ID", help="As ID or ID:/mount/point; may be repeated.")

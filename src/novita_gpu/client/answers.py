@@ -5,19 +5,21 @@ Times are UTC, money is USD as Decimal, sizes are GB. A field that was not answe
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import field
+
+from novita_gpu.hidden import SECRET, Discreet, Secret
 
 
-class Part(Struct, frozen=True, kw_only=True, rename="camel"):
+class Part(Discreet, frozen=True, kw_only=True, rename="camel"):
     """A value within an answer."""
 
 
 class Answer(Part, frozen=True, kw_only=True):
     """A whole answer. `raw` is its JSON as it came, also with what this version does not know."""
 
-    raw: bytes = field(default=b"", name="$raw")
+    raw: Annotated[bytes, SECRET] = field(default=b"", name="$raw")
 
 
 class Failure(Part, frozen=True, kw_only=True):
@@ -37,12 +39,9 @@ class ConnectionDetails(Part, frozen=True, kw_only=True):
     """The password only comes with a single get, and only for a key that may operate."""
 
     ssh: str | None = None
-    ssh_password: str | None = None
+    ssh_password: Secret | None = None
     jupyter: str | None = None
     web_terminal: str | None = None
-
-    def __repr__(self) -> str:
-        return f"ConnectionDetails(ssh={self.ssh!r}, ssh_password='***')"
 
 
 class Endpoint(Part, frozen=True, kw_only=True):
@@ -132,8 +131,8 @@ class MergedInstance(Instance, frozen=True, kw_only=True):
 class MergedList(Answer, frozen=True, kw_only=True):
     instances: tuple[MergedInstance, ...] = ()
     total: int = 0
-    sources: dict[str, int] = {}  # msgspec copies it for each value
-    performance: dict[str, float] = {}
+    sources: dict[str, int] = field(default_factory=dict[str, int])
+    performance: dict[str, float] = field(default_factory=dict[str, float])
 
 
 class Accepted(Answer, frozen=True, kw_only=True):
@@ -219,7 +218,7 @@ class EventData(Part, frozen=True, kw_only=True):
     reason: str | None = None
     previous_status: str | None = None
     correlation_id: str | None = None
-    facts: dict[str, str] = {}
+    facts: dict[str, str] = field(default_factory=dict[str, str])
     instance: Instance | None = None
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from novita_gpu.client.answers import Answer, Part
+from novita_gpu.hidden import Secret
 
 
 class KeyLimits(Part, frozen=True, kw_only=True):
@@ -31,10 +32,7 @@ class Key(Answer, frozen=True, kw_only=True):
 class NewKey(Key, frozen=True, kw_only=True):
     """With the key itself, which is told this once."""
 
-    key: str = ""
-
-    def __repr__(self) -> str:
-        return f"NewKey(id={self.id!r}, key='***')"
+    key: Secret = ""
 
 
 class KeyList(Answer, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +17,7 @@ from yarl import URL
 
 from novita_gpu.client.answers import Answer, Instance, Part
 from novita_gpu.client.errors import ApiError, NotReachable, Unreadable, WaitTimeout, WrongUsage
+from novita_gpu.hidden import SECRET
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -31,8 +32,8 @@ class Call(Part, frozen=True, kw_only=True):
     method: str
     path: str
     query: Sequence[tuple[str, str]] = ()
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: Annotated[Any, SECRET] = None
+    headers: Annotated[Mapping[str, str], SECRET] = field(default_factory=dict[str, str])
     is_repeatable: bool = True
     accepts: tuple[int, ...] = ()  # statuses beside 2xx that bring an answer and no error
     timeout: timedelta | None = None

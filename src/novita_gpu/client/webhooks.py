@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from novita_gpu.client.answers import Answer, Part
+from novita_gpu.hidden import Secret
 
 
 class Attempt(Part, frozen=True, kw_only=True):
@@ -67,10 +68,7 @@ class WebhookEndpoint(Answer, frozen=True, kw_only=True):
 class WebhookEndpointSecret(WebhookEndpoint, frozen=True, kw_only=True):
     """With its secret, which is told this once."""
 
-    secret: str = ""
-
-    def __repr__(self) -> str:
-        return f"WebhookEndpointSecret(id={self.id!r}, secret='***')"
+    secret: Secret = ""
 
 
 class WebhookEndpointList(Answer, frozen=True, kw_only=True):

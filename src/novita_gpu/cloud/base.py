@@ -28,6 +28,7 @@ from novita_gpu.domain.offers import Product
 from novita_gpu.domain.regions import Cluster
 from novita_gpu.domain.spec import BillingMode, Env, Port, Spec, Tool
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 
 
 class CloudError(Exception):
@@ -80,8 +81,8 @@ class Detail(Value, frozen=True, kw_only=True):
     connection: Connection
     ports: tuple[Port, ...] = ()
     envs: tuple[Env, ...] = ()  # all but ours
-    command: str = ""
-    entrypoint: str = ""
+    command: Secret = ""
+    entrypoint: Secret = ""
     image_auth_id: str = ""
 
 
@@ -102,8 +103,8 @@ class Template(Value, frozen=True, kw_only=True):
     channel: str
     image_url: str
     image_auth_id: str = ""
-    command: str = ""
-    entrypoint: str = ""
+    command: Secret = ""
+    entrypoint: Secret = ""
     rootfs_size_gb: int | None = None
     ports: tuple[Port, ...] = ()
     envs: tuple[Env, ...] = ()

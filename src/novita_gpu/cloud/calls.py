@@ -16,6 +16,7 @@ from novita_gpu.cloud.lanes import Lanes, Place
 from novita_gpu.cloud.meaning import meaning, read_refusal
 from novita_gpu.cloud.transport import NoAnswer, NotSent, Request, Response, TooLate, Transport
 from novita_gpu.cloud.wire import Fields, looks_like_page, parse
+from novita_gpu.hidden import HIDDEN
 from novita_gpu.observe import spent, took
 
 Query = tuple[tuple[str, str], ...]
@@ -160,7 +161,7 @@ class Calls:
         """The text without our key and without the given secrets, should the cloud repeat them."""
         for secret in sorted((self._key, *secrets), key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
-                text = text.replace(secret, "***")
+                text = text.replace(secret, HIDDEN)
         return text
 
     def _request(

@@ -7,10 +7,12 @@ NoAnswer           the request left, wholly or in part, and no whole answer came
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import aiohttp
-from msgspec import Struct, field
+from msgspec import field
+
+from novita_gpu.hidden import SECRET, Discreet
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -32,39 +34,25 @@ class TooLate(NotSent): ...
 class NoAnswer(Exception): ...
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Discreet, frozen=True, kw_only=True):
     """What is sent. `once` forbids any resending below; `wanted` is asked at the last moment before the first byte."""
 
     method: str
     url: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    headers: Annotated[tuple[tuple[str, str], ...], SECRET] = ()  # our key is among them
+    body: Annotated[bytes, SECRET] | None = None  # so are environments of machines
     once: bool = False
     wanted: Callable[[], bool] | None = None
 
-    # Headers hold the key and the body the environment of machines, so neither is ever shown; tracebacks of rich
-    # ask for `__rich_repr__`.
-    def __repr__(self) -> str:
-        return f"Request({self.method} {self.url})"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("method", self.method), ("url", self.url)]
-
-
-class Response(Struct, frozen=True, kw_only=True):
+class Response(Discreet, frozen=True, kw_only=True):
     """What came back. Header names in lower case. `oversized`: the body was over the limit and is left out."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: bytes = b""
+    headers: Annotated[Mapping[str, str], SECRET] = field(default_factory=dict[str, str])
+    body: Annotated[bytes, SECRET] = b""
     oversized: bool = False
-
-    def __repr__(self) -> str:
-        return f"Response({self.status}, {len(self.body)} bytes)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("status", self.status)]
 
 
 class Transport(Protocol):

@@ -8,6 +8,7 @@ from novita_gpu.contract.check import Request
 from novita_gpu.contract.fields import Moment, Price, Region, Time, Usd, distinct
 from novita_gpu.contract.views import View
 from novita_gpu.domain.api_key import Scope
+from novita_gpu.hidden import Secret
 
 # What events say did something, where it was no key's holder.
 ACTORS = frozenset({"admin", "anybody", "auto-stop", "cloud", "control", "local", "recovery", "sync", "webhooks"})
@@ -83,13 +84,7 @@ class KeyView(View, frozen=True, kw_only=True):
 class NewKeyView(KeyView, frozen=True, kw_only=True):
     """With the key itself, which is told this once: not even the same Idempotency-Key gives it again."""
 
-    key: Annotated[str, Meta(examples=["ngpu_…"])]
-
-    def __repr__(self) -> str:
-        return f"NewKeyView(id={self.id!r}, key='***')"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [("id", self.id)]  # msgspec's own would print the key in rich tracebacks
+    key: Annotated[Secret, Meta(examples=["ngpu_…"])]
 
 
 class KeyList(View, frozen=True, kw_only=True):

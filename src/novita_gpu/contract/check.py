@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from novita_gpu.domain.errors import Fault, Invalid, Problem
+from novita_gpu.hidden import Discreet
 
 # Real requests nest four deep. Too small refuses them; too large lets a body exhaust the stack of whoever walks it.
 MAX_DEPTH = 32
@@ -25,7 +26,7 @@ MAX_VALUE_CHARS = 100
 Rule = Callable[[Mapping[str, object]], Iterable[Fault]]
 
 
-class Request(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Request(Discreet, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What a caller may send. `rules` span several fields and see the body as it was sent."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from novita_gpu.domain.image import REPOSITORY
+from novita_gpu.hidden import Secret
 
 # The words that stand where an instance's name stands in a path.
 ROUTE_WORDS = frozenset(
@@ -141,7 +142,7 @@ Moment = Annotated[
 ]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 ExposedPort = Annotated[int, Meta(ge=1, le=65535, extra={"rule": exposable})]
-Command = Annotated[str, Meta(max_length=2047, extra={"secret": True})]
+Command = Annotated[Secret, Meta(max_length=2047)]
 ImageUrl = Annotated[
     str,
     Meta(

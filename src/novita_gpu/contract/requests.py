@@ -36,6 +36,7 @@ from novita_gpu.domain.spec import (
     Recovery,
     Storage,
 )
+from novita_gpu.hidden import Secret
 
 MAX_PORTS = 15
 MAX_ENVS = 100
@@ -57,10 +58,7 @@ class EnvRequest(Request, frozen=True, kw_only=True):
             extra={"rule": free_key, "expected": "1 to 511 of A-Z, a-z, 0-9, _, . and -, beginning with a letter or _"},
         ),
     ]
-    value: Annotated[str, Meta(max_length=4095, extra={"secret": True})]
-
-    def __repr__(self) -> str:
-        return f"EnvRequest(key={self.key!r}, value='***')"
+    value: Annotated[Secret, Meta(max_length=4095)]
 
 
 class StorageRequest(Request, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from novita_gpu.domain.idle import DEFAULT, IdlePolicy, idle_since, stop_due, st
 from novita_gpu.domain.instance import Connection, Offer, Readiness, Record, Status, Wish, status
 from novita_gpu.domain.money import price_text, usd_of_grains, usd_text
 from novita_gpu.domain.spec import Activity, BillingMode
+from novita_gpu.hidden import Discreet, Secret
 
 # While a machine is in one of these, what was read of this run's ports and passwords is still true.
 CONNECTED = frozenset({Status.RUNNING, Status.READY})
@@ -21,7 +22,7 @@ CONNECTED = frozenset({Status.RUNNING, Status.READY})
 PROBED = frozenset({Status.CREATING, Status.STARTING, Status.RUNNING, Status.READY})
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class View(Discreet, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What is answered. A field with a default is left out when it has it; all others are always there."""
 
 
@@ -40,7 +41,9 @@ class PortView(View, frozen=True, kw_only=True):
 
 class ConnectionView(View, frozen=True, kw_only=True):
     ssh: str | None = None
-    ssh_password: Annotated[str, Meta(description="Only in the answer for one instance, with `operate`.")] | None = None
+    ssh_password: Annotated[Secret, Meta(description="Only in the answer for one instance, with `operate`.")] | None = (
+        None
+    )
     jupyter: str | None = None
     web_terminal: str | None = None
 

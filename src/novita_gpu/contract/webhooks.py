@@ -11,6 +11,7 @@ from novita_gpu.contract.requests import Cursor, PageSize, Ref
 from novita_gpu.contract.views import View
 from novita_gpu.domain.endpoint import FANNED
 from novita_gpu.domain.events import EventType
+from novita_gpu.hidden import Secret
 
 State = Literal["pending", "delivered", "exhausted"]
 Host = Annotated[
@@ -96,10 +97,7 @@ class WebhookEndpoint(View, frozen=True, kw_only=True):
 class WebhookEndpointSecret(WebhookEndpoint, frozen=True, kw_only=True):
     """With its secret, which is told this once."""
 
-    secret: Annotated[str, Meta(examples=["whsec_…"])]
-
-    def __repr__(self) -> str:
-        return f"WebhookEndpointSecret(id={self.id!r}, secret='***')"
+    secret: Annotated[Secret, Meta(examples=["whsec_…"])]
 
 
 class WebhookEndpointList(View, frozen=True, kw_only=True):

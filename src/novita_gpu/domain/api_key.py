@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 
 
 class Scope(StrEnum):
@@ -52,15 +53,12 @@ class ApiKey(Value, frozen=True, kw_only=True):
 
     id: str
     name: str
-    digest: str
+    digest: Secret
     scopes: frozenset[Scope]
     limits: KeyLimits = FREE
     created_at: datetime
     created_by: str
     expires_at: datetime | None = None
-
-    def __repr__(self) -> str:
-        return f"ApiKey(id={self.id!r}, name={self.name!r}, digest='***')"
 
     def opens(self, now: datetime) -> bool:
         """It has not expired."""

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from novita_gpu.domain.events import DELIVERED, EventType
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 
 # After a rotation the secret before signs too for so long: receivers change over within a day.
 ROTATES_FOR = timedelta(hours=24)
@@ -24,8 +25,8 @@ class Endpoint(Value, frozen=True, kw_only=True):
     id: str
     url: str
     types: tuple[EventType, ...] = ()
-    secret: str
-    secret_before: str | None = None
+    secret: Secret
+    secret_before: Secret | None = None
     before_until: datetime | None = None
     enabled: bool = True
     off_reason: str | None = None
@@ -33,9 +34,6 @@ class Endpoint(Value, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     revision: int = 0
-
-    def __repr__(self) -> str:
-        return f"Endpoint(id={self.id!r}, enabled={self.enabled!r}, secret='***')"
 
     def takes(self, type_: EventType) -> bool:
         return self.enabled and type_ in FANNED and (not self.types or type_ in self.types)

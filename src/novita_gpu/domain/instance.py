@@ -14,6 +14,7 @@ from novita_gpu.domain.image import SavedImage
 from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import AutoStop, BillingMode, HealthCheck, OnStartCapacity, Recovery, Spec
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 
 InstanceId = NewType("InstanceId", str)
 CloudId = NewType("CloudId", str)
@@ -165,15 +166,9 @@ class Connection(Value, frozen=True, kw_only=True):
     read_at: datetime
     ports: tuple[PortMapping, ...] = ()
     ssh: str | None = None
-    ssh_password: str | None = None
+    ssh_password: Secret | None = None
     jupyter: str | None = None
     web_terminal: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Connection(read_at={self.read_at!r}, ports={self.ports!r}, ssh={self.ssh!r}, ssh_password='***')"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [("ports", self.ports), ("ssh", self.ssh)]
 
 
 class EndpointHealth(Value, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 
 
 class BillingMode(StrEnum):
@@ -21,13 +22,7 @@ class Env(Value, frozen=True, kw_only=True):
     """An environment entry of the instance. The value is secret: answered to nobody, logged nowhere."""
 
     key: str
-    value: str
-
-    def __repr__(self) -> str:
-        return f"Env(key={self.key!r}, value='***')"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [("key", self.key)]  # msgspec's own would print the value in rich tracebacks
+    value: Secret
 
 
 class Tool(Value, frozen=True, kw_only=True):
@@ -57,8 +52,8 @@ class Spec(Value, frozen=True, kw_only=True):
     ports: tuple[Port, ...] = ()
     envs: tuple[Env, ...] = ()
     tools: tuple[Tool, ...] = ()
-    command: str = ""
-    entrypoint: str = ""
+    command: Secret = ""
+    entrypoint: Secret = ""
     min_cuda_version: str = ""
     network_storages: tuple[Storage, ...] = ()
 

@@ -1,7 +1,7 @@
 """What every value of the domain is."""
 
-from msgspec import Struct
+from novita_gpu.hidden import Discreet
 
 
-class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(Discreet, frozen=True, kw_only=True, omit_defaults=True):
     """A frozen value with named fields."""

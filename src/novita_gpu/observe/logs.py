@@ -9,9 +9,10 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from novita_gpu.hidden import HIDDEN
+
 Form = Literal["json", "text"]
 
-HIDDEN = "***"
 # Words of a field's name under which a secret may lie.
 _SECRET_WORDS = re.compile(
     r"pass(word|wd)?$|secret|token|authorization|cookie|credential|^(api_?)?key$|^envs?$|^body$", re.IGNORECASE

@@ -17,7 +17,7 @@ StoreError
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from msgspec import field
@@ -26,6 +26,7 @@ from novita_gpu.domain.events import Event
 from novita_gpu.domain.instance import CloudId, InstanceId, Record
 from novita_gpu.domain.limits import Limits, Reserved, broken
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import SECRET
 
 
 class StoreError(Exception): ...
@@ -88,7 +89,7 @@ class Answer(Value, frozen=True, kw_only=True):
     """An answer kept for its Idempotency-Key."""
 
     status: int
-    body: bytes
+    body: Annotated[bytes, SECRET]
 
 
 class Claim(Value, frozen=True, kw_only=True):

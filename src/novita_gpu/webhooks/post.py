@@ -8,6 +8,7 @@ import aiohttp
 import structlog
 
 from novita_gpu.egress import Forbidden
+from novita_gpu.hidden import HIDDEN
 from novita_gpu.observe import SECURITY
 from novita_gpu.webhooks.schedule import Reply, retry_after
 
@@ -15,7 +16,6 @@ log = structlog.get_logger()
 
 ANSWER_DEADLINE = timedelta(seconds=15)
 KEPT_BYTES = 2048  # of an answer: enough for its error, too little to fill the store
-HIDDEN = "***"
 # What an answer may repeat of ours or tell of its own: keys, tokens and signatures as they look, and whatever stands
 # under a name that speaks of a secret, as JSON, a header or a form field, also where the cut goes through it.
 _SECRETS = re.compile(

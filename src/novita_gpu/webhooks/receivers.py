@@ -6,6 +6,7 @@ from datetime import datetime
 from novita_gpu.domain.endpoint import Endpoint, failed, left, succeeded
 from novita_gpu.domain.events import Event, EventType
 from novita_gpu.domain.value import Value
+from novita_gpu.hidden import Secret
 from novita_gpu.observe import tell
 from novita_gpu.store.base import Delivery, Stale
 from novita_gpu.store.endpoints import Endpoints
@@ -18,12 +19,9 @@ OFF = "its endpoint is switched off"
 class Receiver(Value, frozen=True, kw_only=True):
     """`gone`: why there is no use in sending to it."""
 
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     endpoint: Endpoint | None = None
     gone: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Receiver(endpoint={self.endpoint!r}, gone={self.gone!r}, secrets='***')"
 
 
 class Receivers:
