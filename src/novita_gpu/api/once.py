@@ -28,6 +28,7 @@ log = observe.logger(__name__)
 Act = Callable[[Caller], Awaitable[Answered]]
 # An answer with one of these, or one to try again, says nothing of the request itself: the key stays free.
 NOT_KEPT = frozenset({401, 403})
+SOON = timedelta(seconds=1)
 
 
 async def wish(request: Request[Any, Any, Any], act: Callable[[Caller], Awaitable[Outcome]]) -> ASGIResponse:
@@ -110,7 +111,7 @@ def _fingerprint(body: bytes) -> str:
 
 def _known(found: Claimed) -> Answered:
     if found.outcome == "busy":
-        raise _busy("The first request with this Idempotency-Key is still running.", found.retry_after_ms)
+        raise _busy("The first request with this Idempotency-Key is still running.")
     if found.answer is None:
         raise Refused("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was sent with another body.")
     return Answered(
@@ -118,8 +119,9 @@ def _known(found: Claimed) -> Answered:
     )
 
 
-def _busy(message: str, retry_after_ms: int = 1000) -> Conflicting:
-    return Conflicting("IDEMPOTENCY_IN_PROGRESS", message, retry_after=timedelta(milliseconds=max(1, retry_after_ms)))
+def _busy(message: str) -> Conflicting:
+    """Whoever runs is done in moments; only where it died does its mark last longer."""
+    return Conflicting("IDEMPOTENCY_IN_PROGRESS", message, retry_after=SOON)
 
 
 def plain(view: View, status: int = 200, again: View | None = None) -> Answered:

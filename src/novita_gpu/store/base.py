@@ -100,15 +100,17 @@ class Claim(Value, frozen=True, kw_only=True):
     token: str
 
 
+Outcome = Literal["ours", "answered", "busy", "reused"]
+
+
 class Claimed(Value, frozen=True, kw_only=True):
     """What a claim found.
 
     `ours`: go on. `answered`: give it again. `busy`: the first is still running. `reused`: another body had it.
     """
 
-    outcome: Literal["ours", "answered", "busy", "reused"]
+    outcome: Outcome
     answer: Answer | None = None
-    retry_after_ms: int = 0
 
 
 class Try(Value, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """Idempotency-Keys: a mark while the first request runs, then its answer for whoever asks again."""
 
+from collections.abc import Mapping
+
 from novita_gpu.domain.value import Value
-from novita_gpu.store.base import Answer, Claim, Claimed
+from novita_gpu.store.base import Answer, Claim, Claimed, Outcome
 from novita_gpu.store.keys import ANSWERED_FOR, CLAIMED_FOR, Keys
 from novita_gpu.store.stored import answer_of, encode, millis
 from novita_gpu.store.wire import Script, Wire
@@ -9,6 +11,7 @@ from novita_gpu.store.wire import Script, Wire
 CLAIM = Script("claim")
 KEEP = Script("keep")
 RELEASE = Script("release")
+OUTCOMES: Mapping[bytes, Outcome] = {b"ours": "ours", b"busy": "busy", b"reused": "reused"}
 
 
 class Kept(Value, frozen=True, kw_only=True):
@@ -36,9 +39,7 @@ class Claims:
         verdict, *facts = await self._wire.verdict(CLAIM, (self._keys.claim(claim.key),), words)
         if verdict == b"answered":
             return Claimed(outcome="answered", answer=answer_of(facts[0]))
-        if verdict == b"busy":
-            return Claimed(outcome="busy", retry_after_ms=max(0, int(facts[0])))
-        return Claimed(outcome="ours" if verdict == b"ours" else "reused")
+        return Claimed(outcome=OUTCOMES[verdict])
 
     async def keep(self, claim: Claim, answer: Answer) -> bool:
         """Stores the answer for 24 h. False: the mark ended and another request has the key."""

@@ -14,4 +14,4 @@ end
 if mark[2] == ARGV[2] then
   return { 'ours' }
 end
-return { 'busy', string.format('%.0f', redis.call('PTTL', KEYS[1])) }
+return { 'busy' }
