@@ -99,7 +99,7 @@ class CutWire(Wire):
         return await self._blade.before(str(words[0]), lambda: super(CutWire, self)._send(*words, within_s=within_s))
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
-        name = script._names[-1]  # pyright: ignore[reportPrivateUsage]
+        name = script.name
         return await self._blade.before(name, lambda: super(CutWire, self)._run(script, keys, args))
 
 

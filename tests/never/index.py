@@ -300,6 +300,7 @@ INDEX: dict[str, tuple[str, ...]] = {
         "control/test_signs.py::test_a_check_costs_few_commands",
         "control/test_outages.py::test_while_all_is_well_the_store_is_asked_nothing",
     ),
+    "L5": ("story/test_loop.py::test_l5_nothing_blocks_the_loop_in_a_whole_life",),
     "L6": (
         "chaos/test_crowd.py::test_l6_before_a_full_cloud_it_serves_at_once_and_compares_all_with_one_listing",
         "domain/test_turns.py::test_l6_thousands_are_spread_over_half_a_minute",

@@ -150,7 +150,7 @@ class StoreSeam(Wire):
         return await self._met(str(words[0]), lambda: super(StoreSeam, self)._send(*words, within_s=within_s))
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
-        name = script._names[-1]  # pyright: ignore[reportPrivateUsage]
+        name = script.name
         if name == "claim":
             self._gate.scene.mortal.add(keys[0])
 

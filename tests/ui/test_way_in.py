@@ -10,7 +10,7 @@ import pytest
 
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.ui import ROUTES as PAGES
-from novita_gpu.ui.assets import assets, build, imports
+from novita_gpu.ui.assets import ASSETS, BUILD, imports
 from tests.api.served import KEYS, Served, served
 
 PATHS = ("/ui", "/ui/instances", "/ui/instances/trainer-1", "/ui/create", "/ui/system")
@@ -153,7 +153,7 @@ OUTSIDE = (
 @pytest.mark.parametrize("path", OUTSIDE)
 async def test_s5_no_path_leads_out_of_the_static_folder(api: Served, path: str) -> None:
     reader, writer = await open_raw(api)
-    writer.write(f"GET /ui/static/{build()}/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET /ui/static/{BUILD}/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     assert answer.split()[1] == b"404"
@@ -166,8 +166,8 @@ async def open_raw(api: Served):
 
 
 async def test_assets_are_kept_for_ever_and_small(api: Served) -> None:
-    for name, asset in assets().items():
-        address = f"{api.root}/ui/static/{build()}/{name}"
+    for name, asset in ASSETS.items():
+        address = f"{api.root}/ui/static/{BUILD}/{name}"
         async with api.http.get(address, headers={"Accept-Encoding": "identity"}) as got:
             assert (got.status, await got.read()) == (200, asset.body)
             assert "immutable" in got.headers["cache-control"]
@@ -178,7 +178,7 @@ async def test_assets_are_kept_for_ever_and_small(api: Served) -> None:
 
 def test_scripts_never_read_text_as_html() -> None:
     wrong = re.compile(rb"(inner|outer)HTML\s*\+?=(?!=)|insertAdjacentHTML|document\.write|eval\(|new Function")
-    for name, asset in assets().items():
+    for name, asset in ASSETS.items():
         if name.endswith(".js") and not name.startswith("vendor/"):
             assert not wrong.search(asset.body), name
 
@@ -186,4 +186,4 @@ def test_scripts_never_read_text_as_html() -> None:
 def test_every_script_that_a_page_needs_is_named_at_once() -> None:
     assert {"dom.js", "api.js", "stream.js", "windowed.js"} <= set(imports("instances.js"))
     for page in ("overview", "instances", "instance", "create", "system"):
-        assert set(imports(f"{page}.js")) <= set(assets())
+        assert set(imports(f"{page}.js")) <= set(ASSETS)

@@ -7,7 +7,6 @@ again. One that found no answer in time is not: the server hangs, and the caller
 from asyncio import Event, Timeout, get_running_loop, timeout
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, cast
@@ -42,19 +41,15 @@ WAITS = "XREAD"
 
 
 class Script:
-    """Lua that runs as one transaction. `names` are files of `lua/`, joined in this order."""
+    """Lua that runs as one transaction. `names` are files of `lua/`, joined in this order. Read where it is named, at
+    import: nobody waits for a disk later. The last names it.
+    """
 
     def __init__(self, *names: str) -> None:
-        self._names = names
-
-    @cached_property
-    def text(self) -> str:
+        self.name = names[-1]
         folder = files("novita_gpu.store").joinpath("lua")
-        return "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in self._names)
-
-    @cached_property
-    def sha(self) -> str:
-        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        self.text = "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in names)
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 def clients(url: str) -> tuple[Redis, Redis]:

@@ -1,4 +1,7 @@
-"""Scripts, styles and pictures of the dashboard, read once. What is served is looked up by name, not by path."""
+"""Scripts, styles and pictures of the dashboard. What is served is looked up by name, not by path.
+
+Read at import: nobody waits for a disk later.
+"""
 
 import gzip
 import re
@@ -26,9 +29,7 @@ class Asset(Value, frozen=True, kw_only=True):
     media_type: str
 
 
-@cache
-def assets() -> Mapping[str, Asset]:
-    """All of them by name, such as `vendor/uPlot.js`."""
+def _read() -> Mapping[str, Asset]:
     found = _walked(files("novita_gpu.ui").joinpath("static"))
     return MappingProxyType(
         {
@@ -38,11 +39,9 @@ def assets() -> Mapping[str, Asset]:
     )
 
 
-@cache
-def build() -> str:
-    """Names this set of assets. It is part of their addresses, so that browsers may keep them for ever."""
+def _build() -> str:
     whole = sha256()
-    for name, asset in assets().items():
+    for name, asset in ASSETS.items():
         whole.update(f"{name} {len(asset.body)} ".encode() + asset.body)
     return whole.hexdigest()[:12]
 
@@ -53,7 +52,7 @@ def imports(script: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     left = [script]
     while left:
-        for name in (match.decode() for match in _IMPORT.findall(assets()[left.pop()].body)):
+        for name in (match.decode() for match in _IMPORT.findall(ASSETS[left.pop()].body)):
             if name not in found:
                 found[name] = None
                 left.append(name)
@@ -70,3 +69,9 @@ def _walked(folder: Traversable, above: str = "") -> Iterator[tuple[str, bytes]]
 
 def _ending(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+# By name, such as `vendor/uPlot.js`.
+ASSETS = _read()
+# Names this set of assets. It is part of their addresses, so that browsers may keep them for ever.
+BUILD = _build()
