@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tests.plane import KEY, serving
 from tests.server.line import line_to
 from tests.store.samples import creation
 from tests.ui.dashboard import Seat, seated
-from tests.ui.fleets import HOSTILE, hostile
+from tests.ui.fleets import HOSTILE, fleet, hostile
 from tests.valkey import new_prefix
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -216,15 +217,36 @@ async def test_before_the_first_instance_the_page_says_how_to_make_it(browser: B
         await seat.page.wait_for_url("**/ui/create")
 
 
-async def test_nothing_is_said_to_be_none_while_it_is_read(browser: Browser, api: Served) -> None:
+async def test_nothing_is_said_to_be_none_while_it_is_read(
+    browser: Browser, api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.created("counted")
     async with seated(browser, api.root, ADMIN) as seat:
         await seat.page.route("**/api/**", lambda route: asyncio.sleep(0))  # never answered
-        await seat.goes("/ui")
-        text = await seat.page.locator("main").inner_text()
-        assert "none" not in text
-        assert "Nothing" not in text
-        assert "Counting instances" in text
+        for is_loaded, said in ((True, "creating"), (False, "Counting instances")):
+            monkeypatch.setattr(api.store.view, "loaded", is_loaded)
+            await seat.goes("/ui")
+            text = await seat.page.locator("main").inner_text()
+            assert "none" not in text
+            assert "Nothing" not in text
+            assert said in await seat.page.locator("#counts").inner_text()
         await seat.page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_what_is_on_the_page_when_it_comes_is_what_its_script_writes(browser: Browser, valkey_url: str) -> None:
+    async with served(valkey_url, pages=PAGES) as api, seated(browser, api.root, ADMIN) as seat:
+        for record in (*hostile(), *fleet(20, Random(2))):  # noqa: S311
+            await api.store.records.commit(creation(record))
+        await api.created("first")
+        await api.store.view.load()
+        counts = "document.querySelector('#counts').innerHTML"
+        await seat.page.add_init_script(f"addEventListener('DOMContentLoaded', () => (window.sent = {counts}))")
+        await (await seat.goes("/ui")).is_live()
+        page = seat.page
+        await page.wait_for_function("() => !document.querySelector('#figures .loading')")
+        await page.wait_for_function("() => document.querySelector('#attentions .loading') === null")
+        assert await page.locator("#counts .status").all_inner_texts() == ["ready", "creating", "stopped", "failed"]
+        assert await page.evaluate("() => window.sent") == await page.evaluate(f"() => {counts}")
 
 
 async def test_it_is_told_of_a_stop_before_it_comes(browser: Browser, valkey_url: str, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """Pages made of templates. Everything that is put into one is escaped."""
 
-from functools import cache
+from collections import Counter
+from collections.abc import Iterable
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from novita_gpu.api.operation import Principal, Scope
 from novita_gpu.domain.events import EventType
+from novita_gpu.domain.instance import Record, Status, status
 from novita_gpu.domain.value import Value
-from novita_gpu.ui.assets import build, imports
+from novita_gpu.ui.assets import BUILD, imports
 
 # Nothing inline, nothing from another host, and no frame around it.
 CSP = (
@@ -31,6 +33,20 @@ CREATE = Page(name="create", title="Create")
 SYSTEM = Page(name="system", title="System")
 
 
+# Of statuses, as in format.js. What is deleted is not counted.
+ORDER = (
+    Status.READY,
+    Status.RUNNING,
+    Status.STARTING,
+    Status.CREATING,
+    Status.MIGRATING,
+    Status.STOPPING,
+    Status.STOPPED,
+    Status.DELETING,
+    Status.FAILED,
+)
+
+
 class Seat(Value, frozen=True, kw_only=True):
     """Who looks at a page. `token`: what its changes need; `sequence`: of the last event that this page knows."""
 
@@ -40,13 +56,29 @@ class Seat(Value, frozen=True, kw_only=True):
     version: str
 
 
-@cache
-def _templates() -> Environment:
-    loader = PackageLoader("novita_gpu.ui", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _templates() -> dict[str, Template]:
+    """Compiled, and never looked at again."""
+    environment = Environment(
+        loader=PackageLoader("novita_gpu.ui", "templates"),
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
-def shown(page: Page, seat: Seat, **facts: str) -> bytes:
+TEMPLATES = _templates()
+
+
+def counted(records: Iterable[Record]) -> list[tuple[Status, int]]:
+    """How many there are of each status, in the order of the page."""
+    found = Counter(map(status, records))
+    return [(each, found[each]) for each in ORDER if found[each]]
+
+
+def shown(page: Page, seat: Seat, **facts: object) -> bytes:
     scopes = [scope for scope in Scope if any(held.holds(scope) for held in seat.principal.scopes)]
     return _rendered(
         page.name,
@@ -64,4 +96,4 @@ def login(message: str, onward: str) -> bytes:
 
 
 def _rendered(name: str, **facts: object) -> bytes:
-    return _templates().get_template(f"{name}.html").render(static=f"/ui/static/{build()}", **facts).encode()
+    return TEMPLATES[f"{name}.html"].render(static=f"/ui/static/{BUILD}", **facts).encode()

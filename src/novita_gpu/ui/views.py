@@ -16,8 +16,8 @@ from novita_gpu.api.session import borne, change_token, cookie, from_here, no_co
 from novita_gpu.contract import Request as Body
 from novita_gpu.domain.errors import Missing
 from novita_gpu.ui import pages
-from novita_gpu.ui.assets import assets, build
-from novita_gpu.ui.pages import CSP, Page, Seat
+from novita_gpu.ui.assets import ASSETS, BUILD
+from novita_gpu.ui.pages import CSP, Page, Seat, counted
 
 Asked = Request[Any, Any, Any]
 
@@ -45,7 +45,7 @@ def _operation(name: str, summary: str, *, scope: Scope | None = None, query: ty
     )
 
 
-def _shown(request: Asked, page: Page, **facts: str) -> ASGIResponse:
+def _shown(request: Asked, page: Page, **facts: object) -> ASGIResponse:
     """The page for who has a session, else the way to one."""
     principal, token, desk = principal_of(request), session_of(request), desk_of(request)
     if principal is None:
@@ -80,7 +80,9 @@ async def root() -> ASGIResponse:
 
 @get("/ui", operation=_operation("getOverview", "What runs, what it costs, what needs somebody"))
 async def overview(request: Asked) -> ASGIResponse:
-    return _shown(request, pages.OVERVIEW)
+    """How many there are is on it when it comes, the rest once its script has asked."""
+    view = desk_of(request).parts.store.view
+    return _shown(request, pages.OVERVIEW, counts=counted(view.all()) if view.loaded else None)
 
 
 @get("/ui/instances", operation=_operation("getInstancesPage", "All instances"))
@@ -136,12 +138,12 @@ async def log_out(request: Asked) -> ASGIResponse:
 @get("/ui/static/{of:str}/{name:path}", operation=_operation("getAsset", "A script, style or picture"))
 async def asset(request: Asked) -> ASGIResponse:
     """One of an older page's set is answered by today's, and not to be kept."""
-    found = assets().get(str(request.path_params["name"]).removeprefix("/"))
+    found = ASSETS.get(str(request.path_params["name"]).removeprefix("/"))
     if found is None:
         raise Missing("NOT_FOUND", "There is nothing at this path.")
     is_packed = "gzip" in request.headers.get("accept-encoding", "")
     headers = {
-        "cache-control": FOR_EVER if request.path_params["of"] == build() else "no-store",
+        "cache-control": FOR_EVER if request.path_params["of"] == BUILD else "no-store",
         "vary": "accept-encoding",
         **({"content-encoding": "gzip"} if is_packed else {}),
     }
