@@ -204,7 +204,7 @@ async def serving(
 async def _listening(plane: Plane) -> AsyncGenerator[str]:
     answers = asyncio.Event()
     server = Listener(plane, answers.set)
-    with bound(plane.settings) as its:
+    with bound(plane.settings.host, plane.settings.port) as its:
         task = asyncio.create_task(server.serve(sockets=[its]))
         try:
             async with asyncio.timeout(WITHIN_MS / 1000):

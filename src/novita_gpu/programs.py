@@ -84,10 +84,11 @@ async def _background(plane: Plane, *, listener: bool, worker: bool) -> AsyncGen
             plane.health.watch(),
             plane.outages.watch(),
             plane.rates.watch(),
+            plane.keyring.note_uses(),
             plane.keep_store(),
         ]
         if listener:
-            endless += [plane.listening.watch(), plane.keyring.note_uses()]
+            endless += [plane.listening.watch()]
         for each in endless:
             stack.push_async_callback(_ended, asyncio.ensure_future(each))
         if worker:
@@ -126,15 +127,23 @@ async def serve(settings: Settings, *, worker: bool = True, ready: Callable[[Pla
         _tell_admin_key(plane)
         async with _background(plane, listener=True, worker=worker):
             await _known(plane)
-            await _listen(plane, ready or _announce)
+            await _listen(plane, settings.port, ready or _announce)
 
 
 async def work(settings: Settings) -> None:
-    """A worker without an API, until told to stop."""
+    """A worker without an API, until told to stop; with `WORK_PORT` it says there how it is."""
     _require_key(settings)
     allow_files()
-    async with observed(settings, VERSION), opened(settings) as plane, _background(plane, listener=False, worker=True):
-        await _stopped()
+    async with (
+        observed(settings, VERSION),
+        opened(settings, whole=False) as plane,
+        _background(plane, listener=False, worker=True),
+    ):
+        if settings.work_port is None:
+            await _stopped()
+        else:
+            await _known(plane)
+            await _listen(plane, settings.work_port, _announce)
 
 
 async def demo(folder: Path, host: str, port: int) -> None:
@@ -161,7 +170,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
         )
         plane = await stack.enter_async_context(opened(settings))
         await stack.enter_async_context(_background(plane, listener=True, worker=True))
-        await _listen(plane, lambda it, url: _announce_demo(it, url, simulator.root))
+        await _listen(plane, settings.port, lambda it, url: _announce_demo(it, url, simulator.root))
 
 
 @asynccontextmanager
@@ -194,9 +203,9 @@ async def simulate(host: str, port: int) -> None:
         await _stopped()
 
 
-async def _listen(plane: Plane, ready: Callable[[Plane, str], None]) -> None:
+async def _listen(plane: Plane, at: int, ready: Callable[[Plane, str], None]) -> None:
     """Answers requests until told to stop."""
-    with bound(plane.settings) as its:
+    with bound(plane.settings.host, at) as its:
         host, port = its.getsockname()[:2]
         await Listener(plane, lambda: ready(plane, f"http://{host}:{port}")).serve(sockets=[its])
 
@@ -216,9 +225,9 @@ def _config(plane: Plane) -> uvicorn.Config:
     )
 
 
-def bound(settings: Settings) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
     """Bound before anything else is told, so that a taken port is a wrong setting and no crash."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     its = socket.socket(family, socket.SOCK_STREAM)
     its.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Inherited by what it accepts. Without it a body waits 40 ms for the receipt of its head: the loop sets it only on
@@ -227,12 +236,10 @@ def bound(settings: Settings) -> socket.socket:
     if sys.platform == "linux":  # inherited by what it accepts: who takes nothing for so long is cut off by the system
         its.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD // timedelta(milliseconds=1))
     try:
-        its.bind((settings.host, settings.port))
+        its.bind((host, port))
     except OSError as fault:
         its.close()
-        what = (
-            f"cannot listen on {settings.host}:{settings.port} ({fault.strerror}); choose another, or end what has it"
-        )
+        what = f"cannot listen on {host}:{port} ({fault.strerror}); choose another, or end what has it"
         raise WrongSettings([("HOST, PORT", what)]) from fault
     return its
 

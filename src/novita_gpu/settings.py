@@ -137,6 +137,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 = any free one.")
+    work_port: int | None = Field(
+        None, ge=0, le=65_535, description="Port of HOST at which `work` answers /health and /metrics; unset: nowhere."
+    )
     auth: Literal["on", "off"] = Field(
         "on", description="off: requests of this machine's own user need no key; only where HOST is a loopback address."
     )

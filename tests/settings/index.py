@@ -23,6 +23,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "novita_calls_per_minute": (f"{REACH}::test_a_budget_stretches_the_time_between_listings",),
     "host": ("settings/test_process.py::test_it_listens_where_it_is_told_and_says_what_is_asked",),
     "port": ("settings/test_process.py::test_it_listens_where_it_is_told_and_says_what_is_asked",),
+    "work_port": ("settings/test_process.py::test_a_worker_says_how_it_is_where_it_is_told_and_nothing_else",),
     "admin_api_key": (OWN,),
     "auth": (LET_IN,),
     "metrics_open": (LET_IN,),

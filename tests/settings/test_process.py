@@ -1,5 +1,6 @@
 """T12: what only a whole process shows."""
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -26,15 +27,47 @@ async def test_it_listens_where_it_is_told_and_says_what_is_asked(tmp_path: Path
     assert [line["url"] for line in quiet if line["event"] == "serving"] == [f"http://127.0.0.2:{port}"]
 
 
+async def test_a_worker_says_how_it_is_where_it_is_told_and_nothing_else(tmp_path: Path) -> None:
+    port = free_port()
+    root, key = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {KEY}"}
+    async with running(SimulatorSettings()) as cloud, aiohttp.ClientSession(headers=key) as http:
+        away = {"NOVITA_API_KEY": "sim-key", "NOVITA_API_BASE_URL": cloud.root, "ADMIN_API_KEY": KEY}
+        process = await begin(tmp_path, "work", **away, WORK_PORT=str(port))
+        await first_line(process, "serving")
+        health, metrics, live, api, page = [
+            await asked(http, root + path) for path in ("/health", "/metrics", "/health/live", "/api/instances", "/ui")
+        ]
+        async with http.get(f"{root}/metrics", headers={"Authorization": "Bearer no-key-of-ours-at-all"}) as refused:
+            assert refused.status == 401
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process)).code == 0
+    assert json.loads(health[1])["services"]["jobQueue"] == "up"
+    assert "novita_gpu_job_duration_seconds" in metrics[1]
+    assert [live[0], api[0], page[0]] == [200, 404, 404]
+
+
+async def asked(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
+    async with http.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def first_line(process: asyncio.subprocess.Process, event: str) -> bytes:
+    """All that it logs until this has happened."""
+    assert process.stderr
+    told = b""
+    while event.encode() not in told:
+        line = await process.stderr.readline()
+        assert line, told.decode()
+        told += line
+    return told
+
+
 async def said(folder: Path, **variables: str) -> str:
     """What it logs from its start over one request to its end."""
     async with running(SimulatorSettings()) as cloud:
         away = {"NOVITA_API_KEY": "sim-key", "NOVITA_API_BASE_URL": cloud.root, "ADMIN_API_KEY": KEY}
         process = await begin(folder, "serve", **away, **variables)
-        assert process.stderr
-        first = b""
-        while b"serving" not in first:
-            first += await process.stderr.readline()
+        first = await first_line(process, "serving")
         async with aiohttp.ClientSession() as http, http.get(f"http://{variables['HOST']}:{variables['PORT']}/health"):
             pass
         process.send_signal(signal.SIGTERM)

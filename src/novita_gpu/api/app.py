@@ -58,14 +58,20 @@ ROUTES = (
 )
 
 
-def build_app(parts: Parts, pages: Iterable[HTTPRouteHandler] = ()) -> Litestar:
+# How a process is, for who watches it.
+WATCHED = (*health.ROUTES, metrics.text)
+
+
+def build_app(
+    parts: Parts, pages: Iterable[HTTPRouteHandler] = (), routes: Iterable[HTTPRouteHandler] = ROUTES
+) -> Litestar:
     """The ASGI application made of these parts, and `pages` beside the API behind the same guard.
 
     It owns none of the parts: who built them closes them.
     """
     desk = Desk(parts)
     app = Litestar(
-        route_handlers=[*ROUTES, *pages],
+        route_handlers=[*routes, *pages],
         guards=[guard],
         exception_handlers={Exception: _as_problem, HTTPException: _as_problem},
         request_max_body_size=MAX_BODY,

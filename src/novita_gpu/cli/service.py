@@ -60,9 +60,18 @@ def _running(app: typer.Typer) -> None:
         _run(lambda: programs.serve(settings, worker=not no_worker))
 
     @app.command("work")
-    def _work(as_json: Json = False) -> None:  # noqa: ARG001 — errors are told by it, in `app`
+    def _work(
+        host: Host = None,
+        port: Annotated[
+            int | None,
+            typer.Option(
+                "--port", min=0, max=65535, help="Port for /health and /metrics. [default: WORK_PORT, else none]"
+            ),
+        ] = None,
+        as_json: Json = False,  # noqa: ARG001 — errors are told by it, in `app`
+    ) -> None:
         """Run a worker without the API."""
-        settings = _settings()
+        settings = _settings(host=host, work_port=port)
         from novita_gpu import programs
 
         _run(lambda: programs.work(settings))

@@ -50,14 +50,19 @@ class Plane:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, mutation_timeout: timedelta = MUTATION_TIMEOUT) -> AsyncGenerator[Plane]:
-    """The plane of one process, without its worker and its listener. Raises `WrongSettings`."""
+async def opened(
+    settings: Settings, *, whole: bool = True, mutation_timeout: timedelta = MUTATION_TIMEOUT
+) -> AsyncGenerator[Plane]:
+    """The plane of one process, without its worker and its listener. Not `whole`: its app only says how it is.
+
+    Raises `WrongSettings`.
+    """
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(placed(settings, pace_of(settings)))
         base = await ground(settings, place, stack, mutation_timeout)
         made = await passes(base, stack)
         told = gauges(base, made)
-        answers = await service(base, made, told)
+        answers = await service(base, made, told, whole=whole)
         await place.remember()
         yield Plane(
             settings=settings,

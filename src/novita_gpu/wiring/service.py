@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from litestar import Litestar
 
-from novita_gpu.api.app import build_app
+from novita_gpu.api.app import WATCHED, build_app
 from novita_gpu.api.desk import Parts
 from novita_gpu.api.keyring import StoredKeyring
 from novita_gpu.control.admission import admin_hash
@@ -38,14 +38,16 @@ class Service:
     admin_key: str | None  # only if it was made just now
 
 
-async def service(ground: Ground, passes: Passes, gauges: Gauges) -> Service:
+async def service(ground: Ground, passes: Passes, gauges: Gauges, *, whole: bool) -> Service:
+    """Not `whole`: it says how the process is, and no more."""
     settings = ground.settings
     given = settings.admin_api_key
     key_hash, made = await admin_hash(ground.store.facts, given.get_secret_value() if given else None)
     orders = Orders(ground.catalogue, settings.default_regions, utc_now, ground.limits)
     commands, keyring = _commands(ground, orders), StoredKeyring(key_hash, ground.store.api_keys, utc_now)
     parts = _parts(ground, passes, gauges, orders, commands, keyring)
-    return Service(commands=commands, app=build_app(parts, PAGES), keyring=keyring, admin_key=made)
+    app = build_app(parts, PAGES) if whole else build_app(parts, routes=WATCHED)
+    return Service(commands=commands, app=app, keyring=keyring, admin_key=made)
 
 
 def _commands(ground: Ground, orders: Orders) -> Commands:
