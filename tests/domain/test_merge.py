@@ -1,16 +1,28 @@
 """Two histories of one record, made into one."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from novita_gpu.domain.instance import AttemptState, Failure, MutationKind, Record, Run, RunKind, Status, Wish, status
+from novita_gpu.domain.instance import (
+    AttemptState,
+    Failure,
+    MutationKind,
+    Record,
+    Run,
+    RunKind,
+    Seen,
+    Status,
+    Wish,
+    status,
+)
 from novita_gpu.domain.merge import merged
 from novita_gpu.domain.saving import Saving
 from novita_gpu.domain.spec import AutoStop
-from tests.domain.given import MACHINE, T0, at, attempt, mutation, new, ready
+from tests.domain.given import MACHINE, T0, at, attempt, got, launched, learned, listing, mutation, new, ready
 
 BASE = replace(ready(), revision=7)
 
@@ -156,3 +168,57 @@ def test_what_was_saved_on_either_side_is_not_forgotten_and_not_counted_twice() 
     there = theirs(saving=Saving(stops=1, spared=800), **wished(Wish.DELETED))
     after = merged(BASE, here, there)
     assert (after.wants, after.saving) == (Wish.DELETED, Saving(stops=2, spared=800))
+
+
+UNRUN = replace(launched(), revision=7)
+
+
+def apart(record: Record, revision: int = 20) -> Record:
+    """Moved in a private store since."""
+    return replace(record, base=UNRUN.revision, revision=revision)
+
+
+def removed_by_us(**wish: Any) -> Record:
+    """One replica had its machine deleted, and the cloud said that it is gone."""
+    asked = replace(UNRUN, mutation=mutation(MutationKind.DELETE, 400, generation=2), updated_at=at(400), **wish)
+    gone = learned(asked, got(410, None)).record
+    assert gone.machine is None
+    return gone
+
+
+def taken_for_removed() -> Record:
+    """Another, which cannot know of that, saw the machine go."""
+    gone = learned(learned(UNRUN, got(410, None)).record, listing(421)).record
+    assert gone.deleted_at
+    return replace(gone, updated_at=at(421))
+
+
+def still_seen() -> Record:
+    """Another saw the machine before it went."""
+    return replace(UNRUN, seen=Seen(at=at(395), status="creating"), updated_at=at(421))
+
+
+@pytest.mark.parametrize("other", [taken_for_removed, still_seen])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"wants": Wish.STOPPED, "generation": 2, "operation": "op_9"},
+        {"wants": Wish.DELETED, "generation": 2, "operation": "op_9"},
+        {},  # it was stuck in its launch: another machine is wanted
+    ],
+    ids=["stop", "delete", "stuck"],
+)
+@pytest.mark.parametrize("first", ["who removed it", "the other"])
+def test_what_one_of_us_removed_was_removed_by_nobody_else(
+    other: Callable[[], Record], wish: dict[str, Any], first: str
+) -> None:
+    """Whichever of the two comes back first."""
+    ours, others = removed_by_us(**wish), other()
+    one, two = (ours, others) if first == "who removed it" else (others, ours)
+    met = replace(merged(UNRUN, apart(one), UNRUN), revision=8)
+    after = merged(UNRUN, apart(two), met)
+    if after.machine:  # a listing confirms what the other was told
+        after = learned(after, listing(460)).record
+    assert (after.wants, after.machine, after.operation) == (ours.wants, None, ours.operation)
+    assert status(after) is status(ours)
+    assert after.generation >= ours.generation

@@ -95,6 +95,11 @@ class Attempt(Value, frozen=True, kw_only=True):
     gone_at: datetime | None = None  # begin of the look that said so of its machine
     vanished_at: datetime | None = None  # its machine went though nobody here had asked for that
 
+    @property
+    def is_removed(self) -> bool:
+        """Its machine is gone, by our own doing."""
+        return self.gone_at is not None and self.vanished_at is None
+
 
 class Machine(Value, frozen=True, kw_only=True):
     """The machine that the record has in the cloud."""

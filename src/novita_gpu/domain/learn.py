@@ -275,8 +275,9 @@ def _absent(record: Record, look: Look) -> Learned:
 def _gone(record: Record, at: datetime, previous_at: datetime | None = None) -> Learned:
     """The cloud said that the machine is gone: what that means depends on who wanted it."""
     assert record.machine
-    ours = record.mutation is not None and record.mutation.kind is MutationKind.DELETE
-    attempt = replace(next(a for a in record.attempts if a.number == record.machine.attempt), gone_at=at)
+    attempt = next(a for a in record.attempts if a.number == record.machine.attempt)
+    ours = attempt.is_removed or (record.mutation is not None and record.mutation.kind is MutationKind.DELETE)
+    attempt = replace(attempt, gone_at=at)
     record = replace(
         record.with_attempt(attempt),
         machine=None,

@@ -20,7 +20,7 @@ def merged(base: Record, ours: Record, theirs: Record) -> Record:
     """The record that follows both. Where theirs never moved, or saw less, it is ours."""
     if theirs.revision == ours.base:
         return replace(ours, base=None)
-    if _saw_less(base, ours, theirs):
+    if _took_for_removed(base, theirs, ours) or _saw_less(base, ours, theirs):
         return _with_policies(_with_attempts(replace(ours, base=None), theirs), base, theirs)
     facts = replace(_with_absence(_with_attempts(theirs, ours), ours), saving=joined(theirs.saving, ours.saving))
     return _with_wish(_with_policies(facts, base, ours), base, ours, theirs)
@@ -35,6 +35,14 @@ def _saw_less(base: Record, ours: Record, theirs: Record) -> bool:
     return is_idle and ours.updated_at > theirs.updated_at and (is_wished or ours.machine == base.machine)
 
 
+def _took_for_removed(base: Record, record: Record, other: Record) -> bool:
+    """It was closed since its machine went, which the other knows to have been our own doing."""
+    if record.deleted_at is None or record.generation != base.generation:
+        return False
+    own = {attempt.number for attempt in other.attempts if attempt.is_removed}
+    return any(attempt.vanished_at and attempt.number in own for attempt in record.attempts)
+
+
 def _with_attempts(record: Record, other: Record) -> Record:
     """All attempts of both, with what the other knows of one that is open here still, and its machine if there is none.
 
@@ -47,12 +55,15 @@ def _with_attempts(record: Record, other: Record) -> Record:
 
 
 def _known_better(own: Attempt, other: Attempt) -> Attempt:
-    return other if own.state is AttemptState.OPEN else own
+    if own.state is AttemptState.OPEN:
+        return other
+    return replace(own, gone_at=other.gone_at, vanished_at=None) if other.is_removed else own
 
 
 def _adopted(record: Record, other: Record) -> Machine | None:
     """The other's machine, if the record has come to know it by the attempt just taken over."""
-    machine, adopted = other.machine, {a.machine for a in record.attempts if a.state is AttemptState.ADOPTED}
+    machine = other.machine
+    adopted = {a.machine for a in record.attempts if a.state is AttemptState.ADOPTED and not a.gone_at}
     return machine if machine and machine.id in adopted and not record.deleted_at else None
 
 
