@@ -16,10 +16,11 @@ from novita_gpu.control.sides import TwoSides
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import CloudId, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
+from novita_gpu.placement import new_id
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.base import Answer, Claim, Delivery, Unavailable
 from tests.api.served import Rung
-from tests.domain.given import T0, attempt, ready
+from tests.domain.given import T0, at, attempt, ready, running
 from tests.store.samples import new_event, new_record
 from tests.valkey import forget, new_prefix
 
@@ -142,6 +143,29 @@ async def test_what_was_delivered_here_is_not_delivered_again(valkey_url: str) -
         await two.private.deliveries.save(replace(open_one, state="delivered"))
         await two.meet()
         assert await two.shared.deliveries.load(open_one.id) is None
+
+
+async def test_t9_what_two_saw_while_they_were_apart_is_one_event(valkey_url: str) -> None:
+    """Also for receivers of webhooks, to whom each of the two has told it: they know it by its id."""
+    async with apart(valkey_url) as one, open_store(valkey_url, prefix=new_prefix()) as private:
+        other = Apart(one.shared, private)
+        other.shared_journal, other.private_journal = (Journal(s, Rung(), new_id, None) for s in (one.shared, private))
+        (record,) = await one.parted(replace(running(), webhook_url=HOOK))
+        (before,) = await pending(one.shared)
+        await part(known_by(one.shared, {}, alone=False), private, "s2", T0)
+        seen = replace(record.run, ready_at=at(62))
+        for side in (one, other):
+            await side.moved(record, run=seen, ready_at=at(62))
+        await other.moved(record, **wished(Wish.STOPPED, record))
+        (ready_here,) = await pending(one.private)
+        ready_there, stopping = sorted(await pending(private), key=lambda each: each.sequence)
+        assert ready_here.id == ready_there.id != stopping.id
+        await one.meet()
+        await other.meet()
+        types = [type_ for _, type_ in await one.told(record)]
+        assert types == ["instance.running", "instance.ready", "instance.stopping"]
+        assert {each.id for each in await pending(one.shared)} == {before.id, ready_here.id, stopping.id}
+        await forget(private)
 
 
 async def test_both_moved_the_stronger_wish_is_kept_and_a_new_status_told(valkey_url: str) -> None:

@@ -15,6 +15,7 @@ from novita_gpu.domain.instance import InstanceId, Record, status
 from novita_gpu.domain.learn import Learned
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.tally import counted
+from novita_gpu.domain.telling import event_id, with_told
 from novita_gpu.observe import tell
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Change, Claim, Delivery, addressed
@@ -95,7 +96,7 @@ class Journal:
         events = tuple(self._events(before, replace(learned, record=record), cause, at, snapshot))
         return Change(
             before=before,
-            after=record,
+            after=with_told(record, *(event.type for event in events)),
             events=events,
             deliveries=tuple(d for e in events if (d := self._delivery(record, e))),
             claim=claim,
@@ -116,7 +117,7 @@ class Journal:
             told.append((OF_STATUS[status(record)], cause.reason or record.reason, {}))
         for type_, reason, facts in told:
             yield Event(
-                id=self._new_id("evt"),
+                id=event_id(record, type_),
                 type=type_,
                 at=at,
                 actor=cause.actor,
@@ -128,6 +129,7 @@ class Journal:
                 facts=facts,
                 instance=snapshot,
             )
+            record = with_told(record, type_)
 
     def _delivery(self, record: Record, event: Event) -> Delivery | None:
         receiver = record.operation_webhook_url or record.webhook_url or self._default_receiver

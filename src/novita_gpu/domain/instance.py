@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NewType
 
+from msgspec import field
 from msgspec.structs import replace
 
 from novita_gpu.domain.api_key import Owner
@@ -241,6 +242,13 @@ class Failure(Value, frozen=True, kw_only=True):
     at: datetime
 
 
+class Told(Value, frozen=True, kw_only=True):
+    """How many events of each type an operation has had."""
+
+    operation: str = ""
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+
+
 class Record(Value, frozen=True, kw_only=True):
     """All that is known of one instance. Written whole, guarded by `revision`, never half."""
 
@@ -284,6 +292,7 @@ class Record(Value, frozen=True, kw_only=True):
     revision: int = 0  # set by the store
     sequence: int = 0  # of its last event; set by the store
     base: int | None = None
+    told: Told = Told()
 
     @property
     def open_attempt(self) -> Attempt | None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from novita_gpu.domain.instance import Attempt, AttemptState, Machine, Record, Wish
 from novita_gpu.domain.recovery import without_recovery
 from novita_gpu.domain.saving import joined
+from novita_gpu.domain.telling import told_by_both
 
 STRENGTH = {Wish.RUNNING: 0, Wish.STOPPED: 1, Wish.DELETED: 2}
 # What a wish, or anything that is done about it, changes.
@@ -17,7 +18,13 @@ POLICIES = ("auto_stop", "recovery", "on_start_capacity", "webhook_url", "health
 
 
 def merged(base: Record, ours: Record, theirs: Record) -> Record:
-    """The record that follows both. Where theirs never moved, or saw less, it is ours."""
+    """The record that follows both."""
+    record = _merged(base, ours, theirs)
+    return replace(record, told=told_by_both(record, ours, theirs))
+
+
+def _merged(base: Record, ours: Record, theirs: Record) -> Record:
+    """Where theirs never moved, or saw less, it is ours."""
     if theirs.revision == ours.base:
         return replace(ours, base=None)
     if _took_for_removed(base, theirs, ours) or _saw_less(base, ours, theirs):
