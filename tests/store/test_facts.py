@@ -57,13 +57,6 @@ async def test_repeats_are_forgiven_with_time(store: Store) -> None:
     assert await empty(store, "4090", calm + 3 * 24 * 3600) == 3
 
 
-async def test_all_that_is_remembered_can_be_forgotten(store: Store) -> None:
-    await empty(store, "4090", 0)
-    await store.facts.forget_empties()
-    assert await store.facts.empties(after(10)) == {}
-    assert await empty(store, "4090", 200) == 3
-
-
 async def test_a_lock_has_one_owner_until_it_is_given_back(store: Store) -> None:
     async with store.facts.lock("sync", "one", MINUTE) as held:
         async with store.facts.lock("sync", "other", MINUTE) as also:

@@ -69,10 +69,6 @@ class Facts:
         stored = await self._wire.zrange_scores(self._keys.empties(), *words)
         return {member.decode(): instant(int(until)) for member, until in stored}
 
-    async def forget_empties(self) -> None:
-        await self._wire.delete(self._keys.empties())
-        await self._wire.delete(self._keys.empty_times())
-
     async def forget_empty(self, key: str) -> None:
         """It was sold: there is some."""
         await self._wire.zrem(self._keys.empties(), (key,))
