@@ -50,6 +50,7 @@ from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sweep import Sweep
 from novita_gpu.control.sync import Sync
 from novita_gpu.control.sync_log import SyncLog
+from novita_gpu.control.utilisation import Utilisation
 from novita_gpu.domain.case import Policy
 from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.events import Cause
@@ -304,6 +305,9 @@ async def served(
         caches = Caches(store.facts, now)
         for name, cache in catalogue.caches().items():
             caches.add(name, cache)
+        utilisation = Utilisation(cloud, now)
+        stack.push_async_callback(utilisation.close)
+        caches.add("utilisation", utilisation.cache)
 
         async def look() -> None:
             await bell.look(now())
@@ -314,6 +318,7 @@ async def served(
             "inventory": Inventory(catalogue, regions),
             "planner": Planner(orders, costs, store.view, defaults, UNLIMITED, now),
             "costs": costs,
+            "utilisation": utilisation,
             "outbox": Outbox(
                 store=store, default_receiver=None, check=resolve_none, ring=bell.outbox, now=now, new_id=new_id
             ),

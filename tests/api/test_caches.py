@@ -8,7 +8,7 @@ from novita_gpu.control.caches import FACT, Caches
 from novita_gpu.control.catalogue import Catalogue
 from tests.api.served import Scope, Served, now
 
-NAMES = ("products", "regions", "templates", "credentials", "balance", "looks", "instances")
+NAMES = ("products", "regions", "templates", "credentials", "balance", "utilisation", "looks", "instances")
 
 
 async def test_each_cache_tells_size_hits_misses_and_age(api: Served) -> None:

@@ -42,6 +42,7 @@ SCOPES = {
     ("POST", "/api/instances/stop-all"): Scope.ADMIN,
     ("POST", "/api/instances/sync"): Scope.ADMIN,
     ("GET", "/api/instances/{id}/explain"): Scope.READ,
+    ("GET", "/api/instances/{id}/utilisation"): Scope.READ,
     ("GET", "/api/instances/migration/status"): Scope.READ,
     ("POST", "/api/instances/migration/trigger"): Scope.ADMIN,
     ("POST", "/api/instances/migration/check-failed"): Scope.ADMIN,

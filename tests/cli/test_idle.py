@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.cli.process import ask, type_in
-from tests.client.bodies import AT, BEFORE, COSTS, DISCARDED, EXPLAINED, LATER, STATS, TRIGGERED, YOUNG, checked
+from tests.client.bodies import AT, BEFORE, COSTS, DISCARDED, EXPLAINED, LATER, STATS, TRIGGERED, USED, YOUNG, checked
 from tests.client.plane import KEY, Said, instance, problem, serving
 
+USE = "GET /api/instances/trainer-1/utilisation"
 EXPLAIN = "GET /api/instances/trainer-1/explain"
 TRIGGER = "POST /api/instances/auto-stop/trigger"
 SHOW = "GET /api/instances/auto-stop/stats"
@@ -25,6 +26,7 @@ def rows(out: str) -> list[str]:
     ("words", "route", "body"),
     [
         (("explain", "trainer-1"), EXPLAIN, EXPLAINED),
+        (("utilisation", "trainer-1"), USE, USED),
         (("auto-stop",), SHOW, STATS),
         (("auto-stop", "--check"), TRIGGER, TRIGGERED),
         (("pin", "trainer-1", "--off"), "PATCH /api/instances/trainer-1", instance()),
@@ -107,6 +109,16 @@ async def test_only_commands_that_its_policy_looks_at_are_named(tmp_path: Path) 
         plane.tell(EXPLAIN, Said(body={**EXPLAINED, "autoStop": {**EXPLAINED["autoStop"], "sources": sources}}))
         shown = await ask(tmp_path, plane.url, "explain", "trainer-1")
     assert "commands novita-gpu pin trainer-1 --for 2h" in rows(shown.out)
+
+
+async def test_how_busy_it_was_is_a_line_with_gaps_where_nothing_was_measured(tmp_path: Path) -> None:
+    async with serving() as plane:
+        points = [{"at": AT, "gpu": 0.0}, {"at": AT}, {"at": AT, "gpu": 100.0}]
+        plane.tell(USE, Said(body={**USED, "points": points}), Said(body={**USED, "points": [], "stale": "out"}))
+        shown, empty = [await ask(tmp_path, plane.url, "utilisation", "trainer-1") for _ in range(2)]
+    assert rows(shown.out)[1] == "GPU ▁ █ 100 % 50 % 100 %"
+    assert "GPU memory" not in shown.out
+    assert "Nothing was measured" in empty.out
 
 
 async def test_what_is_not_there_cannot_be_explained(tmp_path: Path) -> None:
@@ -233,6 +245,12 @@ AT_80 = {"TTY_COMPATIBLE": "1", "TERM": "dumb", "COLUMNS": "80", "LINES": "25"}
             ("ready", "$11.65", "$0.3500", "$0.0042", "$0.7083", "$4.20", "COMPUTE"),
         ),
         (("explain", "trainer-1"), EXPLAIN, EXPLAINED, ("2026-01-31 11:55", "heartbeat", "unknown", "no pin")),
+        (
+            ("utilisation", "trainer-1"),
+            USE,
+            {**USED, "points": [{"at": AT, "gpu": n / 3, "gpuMemory": 40.0} for n in range(300)]},
+            ("▁▁▁▁▁▂▂▂▂▂▃▃▃▃▃▃▄", "█", "100 %", "50 %", "40 %", "GPU memory"),
+        ),
     ],
 )
 async def test_in_80_columns_long_texts_fold_and_nothing_is_cut_off(

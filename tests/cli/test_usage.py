@@ -13,7 +13,7 @@ from tests.cli.process import type_in
 COMMANDS = [
     *("demo", "serve", "work", "simulate", "doctor", "version"),
     *("create", "plan", "list", "get", "wait", "start", "stop", "restart", "delete", "events", "sync"),
-    *("explain", "touch", "pin", "auto-stop"),
+    *("explain", "utilisation", "touch", "pin", "auto-stop"),
     *("products", "regions", "templates", "costs"),
 ]
 
@@ -71,6 +71,7 @@ async def test_every_command_explains_itself_and_takes_json(tmp_path: Path, comm
         "keys create ci --scope read --expires soon",
         "explain",
         "explain a/b",
+        "utilisation a --hours 25",
         "pin a --for 2w",
         "pin a --for 2",
         "pin a --for -2h",

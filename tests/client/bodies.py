@@ -188,6 +188,12 @@ COSTS: dict[str, Any] = {
     "rule": "Compute from pulling until stopped.",
     "savedRule": "Compute from each stop until it was wanted again.",
 }
+USED: dict[str, Any] = {
+    "instanceId": INS,
+    "since": BEFORE,
+    "until": AT,
+    "points": [{"at": BEFORE, "gpu": 3.0, "gpuMemory": 40.0}, {"at": AT, "gpu": 97.5}],
+}
 EXPLAINED: dict[str, Any] = {
     "instanceId": INS,
     "name": "trainer-1",

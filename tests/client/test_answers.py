@@ -17,6 +17,7 @@ from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
 from novita_gpu.contract import settings as set_
+from novita_gpu.contract import utilisation as busy
 from novita_gpu.contract import webhooks as sent
 from tests.client.bodies import (
     API_KEY,
@@ -46,6 +47,7 @@ from tests.client.bodies import (
     TEMPLATES,
     TESTED,
     TRIGGERED,
+    USED,
     stale,
 )
 from tests.client.plane import KEY, Plane, Said, serving
@@ -95,6 +97,8 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (told.RegionChoiceView, idle.RegionChoice),
     (told.WaitingView, idle.Waiting),
     (told.ExplainView, idle.Explanation),
+    (busy.UsePointView, idle.UsePoint),
+    (busy.UtilisationView, idle.Utilisation),
     (taken.RecoveringView, recovery.Recovering),
     (taken.RecoveredView, recovery.Recovered),
     (taken.RecoveryStatus, recovery.RecoveryStatus),
@@ -134,6 +138,12 @@ CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], di
     (lambda c: c.template(20001), "GET /api/templates/20001", ONE_TEMPLATE, {}),
     (lambda c: c.plan("trainer-1", product_id="4090.16c62g"), "POST /api/instances/plan", PLAN, {}),
     (lambda c: c.explain("trainer-1"), "GET /api/instances/trainer-1/explain", EXPLAINED, {}),
+    (
+        lambda c: c.utilisation("trainer-1", hours=6),
+        "GET /api/instances/trainer-1/utilisation",
+        USED,
+        {"hours": ["6"]},
+    ),
     (lambda c: c.auto_stop_stats(), "GET /api/instances/auto-stop/stats", STATS, {}),
     (lambda c: c.auto_stop_trigger(), "POST /api/instances/auto-stop/trigger", TRIGGERED, {}),
     (lambda c: c.migration_status(), "GET /api/instances/migration/status", RECOVERY, {}),

@@ -98,6 +98,7 @@ CALLS: list[tuple[Callable[[Client], Awaitable[object]], str, str, object]] = [
     (lambda c: c.delete("a"), "DELETE", "/api/instances/a", None),
     (lambda c: c.last_used("a"), "PUT", "/api/instances/a/last-used", {}),
     (lambda c: c.explain("a"), "GET", "/api/instances/a/explain", None),
+    (lambda c: c.utilisation("a"), "GET", "/api/instances/a/utilisation", None),
     (lambda c: c.timeline("a", limit=5), "GET", "/api/instances/a/events", None),
     (
         lambda c: c.update("a", auto_stop={"max_lifetime_minutes": None}, webhook_url=None),

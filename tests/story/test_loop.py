@@ -37,6 +37,7 @@ READ = (
     "/instances/comprehensive",
     "/instances/trainer/explain",
     "/instances/trainer/events",
+    "/instances/trainer/utilisation",
     "/products",
     "/regions",
     "/templates",

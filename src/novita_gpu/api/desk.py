@@ -33,6 +33,7 @@ from novita_gpu.control.plan import Planner
 from novita_gpu.control.rates import Rates
 from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.control.sync import Sync
+from novita_gpu.control.utilisation import Utilisation
 from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.domain.idle import IdlePolicy
 from novita_gpu.domain.instance import Record
@@ -70,6 +71,7 @@ class Parts:
     explainer: Explainer
     recoveries: Recoveries
     costs: Costs
+    utilisation: Utilisation
     outbox: Outbox
     registry: Registry
     key_book: KeyBook

@@ -12,6 +12,7 @@ from novita_gpu.cli.times import span_of, time_of
 
 def register(app: typer.Typer) -> None:
     _explaining(app)
+    _measuring(app)
     _keeping(app)
     _checking(app)
 
@@ -26,6 +27,22 @@ def _explaining(app: typer.Typer) -> None:
 
         answer = await ask.client.explain(name)
         ask.give(answer, lambda: verdicts.explanation(answer))
+
+
+def _measuring(app: typer.Typer) -> None:
+    @asks(app, "utilisation")
+    async def _utilisation(
+        ask: Ask,
+        name: Name,
+        hours: Annotated[int | None, typer.Option("--hours", min=1, max=24, help="How far back. [default: 1]")] = None,
+    ) -> None:
+        """Show how busy an instance's GPUs were.
+
+        Of the busiest one, as the cloud measures it, about a minute late."""
+        from novita_gpu.cli import use
+
+        answer = await ask.client.utilisation(name, hours=hours)
+        ask.give(answer, lambda: use.utilisation(answer))
 
 
 def _keeping(app: typer.Typer) -> None:

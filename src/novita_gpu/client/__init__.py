@@ -20,7 +20,7 @@ from novita_gpu.client.errors import (
     WaitTimeout,
     WrongUsage,
 )
-from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered
+from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered, Utilisation
 from novita_gpu.client.instances import Use
 from novita_gpu.client.plain import DEFAULT_URL, Client
 from novita_gpu.client.transport import NO_RETRY, Retry
@@ -50,6 +50,7 @@ __all__ = [
     "Triggered",
     "Unreadable",
     "Use",
+    "Utilisation",
     "WaitTimeout",
     "WrongUsage",
 ]

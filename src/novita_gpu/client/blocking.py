@@ -134,6 +134,7 @@ class SyncClient:
     comprehensive = _blocking(Client.comprehensive)
     get = _blocking(Client.get)
     explain = _blocking(Client.explain)
+    utilisation = _blocking(Client.utilisation)
     timeline = _blocking(Client.timeline)
     update = _blocking(Client.update)
     pin = _blocking(Client.pin)

@@ -109,6 +109,24 @@ class Waiting(Part, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
+class UsePoint(Part, frozen=True, kw_only=True):
+    """Of the busiest GPU, in percent. None: the cloud did not measure it."""
+
+    at: datetime | None = None
+    gpu: float | None = None
+    gpu_memory: float | None = None
+
+
+class Utilisation(Answer, frozen=True, kw_only=True):
+    """How busy an instance was. `stale`: why there is nothing newer."""
+
+    instance_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    stale: str | None = None
+    points: tuple[UsePoint, ...] = ()
+
+
 class Explanation(Answer, frozen=True, kw_only=True):
     """Why an instance is as it is."""
 

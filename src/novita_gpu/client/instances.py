@@ -20,7 +20,7 @@ from novita_gpu.client.answers import (
 )
 from novita_gpu.client.costs import Plan
 from novita_gpu.client.errors import ApiError, InstanceFailed, NotReachable, WaitTimeout
-from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered
+from novita_gpu.client.idle import AutoStopStats, Explanation, Triggered, Utilisation
 from novita_gpu.client.options import (
     CreateOptions,
     ListFilters,
@@ -121,6 +121,10 @@ class InstanceCalls:
     async def explain(self, name: str) -> Explanation:
         """Why it is as it is, what is waited for, and when its own policy stops it."""
         return await self._get(path_of(name, "explain"), Explanation)
+
+    async def utilisation(self, name: str, *, hours: int | None = None) -> Utilisation:
+        """How busy its GPUs were, as the cloud measures it, about a minute late; of the last hour if none is given."""
+        return await self._get(path_of(name, "utilisation"), Utilisation, {"hours": hours})
 
     async def timeline(self, name: str, *, after: int | None = None, limit: int | None = None) -> EventPage:
         """Its events, oldest first; `next_after` leads to the next page."""

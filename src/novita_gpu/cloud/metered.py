@@ -146,8 +146,10 @@ class Metered:
     async def save_image(self, machine: CloudId, image: str, registry_auth_id: str = "") -> str:
         return await self._measured("save_image", self.inner.save_image(machine, image, registry_auth_id))
 
-    async def metrics(self, machine: CloudId, since: datetime, until: datetime) -> Metrics:
-        return await self._measured("metrics", self.inner.metrics(machine, since, until))
+    async def metrics(
+        self, machine: CloudId, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> Metrics:
+        return await self._measured("metrics", self.inner.metrics(machine, since, until, step))
 
     async def balance(self) -> Balance:
         return await self._measured("balance", self.inner.balance())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from random import Random
 
 from novita_gpu.cloud.base import (
@@ -58,6 +59,7 @@ from novita_gpu.domain.spec import BillingMode
 READ_TIMEOUT = timedelta(seconds=15)
 # The cloud's metrics take no shorter window (documented).
 SHORTEST_WINDOW = timedelta(seconds=60)
+SHORTEST_STEP = timedelta(seconds=15)
 
 # So that a caller who gives no limit (infinity) is no overflow.
 _LONGEST_WAIT_SECONDS = 86_400.0
@@ -262,13 +264,17 @@ class Novita:
         jobs = [read_job(fields, self._lexicon) for fields in await self._all("/jobs", "jobs", *wanted)]
         return tuple(sorted(jobs, key=lambda job: job.created_at.timestamp() if job.created_at else 0, reverse=True))
 
-    async def metrics(self, machine: CloudId, since: datetime, until: datetime) -> Metrics:
+    async def metrics(
+        self, machine: CloudId, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> Metrics:
         begin = min(since, until - SHORTEST_WINDOW)
-        query = (
+        query: Query = (
             ("instanceId", machine),
             ("startTime", str(int(begin.timestamp()))),
             ("endTime", str(int(until.timestamp()))),
         )
+        if step and step > SHORTEST_STEP:  # what is not longer is no value that the cloud takes (documented)
+            query += (("interval", str(ceil(step.total_seconds()))),)
         # Tried once: who needs them asks again in minutes, for all that came meanwhile.
         return read_metrics(await self._calls.read(account_url(self.root, "/metrics/gpu/instance"), query, tries=1))
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from novita_gpu.cloud.base import Balance, Cloud, RegistryAuth, Template
 from novita_gpu.control.caches import Cache
-from novita_gpu.control.remembered import Cached, FactKeep, Known, Remembered, Uses
+from novita_gpu.control.remembered import Cached, FactKeep, Known, Remembered, Uses, one_of
 from novita_gpu.domain.offers import Market, Product
 from novita_gpu.domain.regions import Cluster, Regions
 from novita_gpu.domain.spec import BillingMode
@@ -15,7 +15,6 @@ from novita_gpu.store import Store
 from novita_gpu.store.base import StoreError
 
 T = TypeVar("T")
-K = TypeVar("K")
 
 # Stock and prices move within minutes, regions within months.
 PRODUCTS_TTL = timedelta(seconds=60)
@@ -23,8 +22,6 @@ CLUSTERS_TTL = timedelta(minutes=10)
 TEMPLATES_TTL = timedelta(minutes=5)
 AUTHS_TTL = timedelta(minutes=5)
 BALANCE_TTL = timedelta(seconds=60)
-# Templates, and products of one cluster each, that are kept in memory: the most recently asked ones.
-MANY = 500
 
 
 class Catalogue:
@@ -53,7 +50,7 @@ class Catalogue:
             return self._products[mode]
         place = (mode, cluster_id)
         uses = self._uses["products"]
-        return _one(self._products_there, place, lambda: self._products_of(mode, cluster_id), uses)
+        return one_of(self._products_there, place, lambda: self._products_of(mode, cluster_id), uses)
 
     def template(self, template_id: str) -> Remembered[Template]:
         """Raises `NotFound` when the cloud has none with that id; that answer is not remembered."""
@@ -66,7 +63,7 @@ class Catalogue:
         def make() -> Remembered[Template]:
             return self._remembered("templates", name, fetch, TEMPLATES_TTL, Template)
 
-        return _one(self._templates, template_id, make, self._uses["templates"])
+        return one_of(self._templates, template_id, make, self._uses["templates"])
 
     async def market(self, mode: BillingMode) -> Market:
         """To buy from: prices that are not older than their time."""
@@ -127,14 +124,3 @@ class Catalogue:
     ) -> Remembered[T]:
         keep = FactKeep(self._store.facts, name, kind)
         return Remembered(fetch, ttl, self._now, keep, uses=self._uses[of])
-
-
-def _one(known: OrderedDict[K, T], key: K, make: Callable[[], T], uses: Uses) -> T:
-    one = known.get(key)
-    if one is None:
-        one = known[key] = make()
-        if len(known) > MANY:
-            known.popitem(last=False)
-            uses.evictions += 1
-    known.move_to_end(key)
-    return one

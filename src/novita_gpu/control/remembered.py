@@ -1,6 +1,7 @@
 """One value of the cloud's, remembered for a while: one fetch however many ask, in all processes if it is kept."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -15,11 +16,14 @@ from novita_gpu.store.base import StoreError
 from novita_gpu.store.facts import Facts
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 # How long a kept value is of use to whoever starts: a week-old catalogue still names products and regions.
 KEPT_FOR = timedelta(days=7)
 # What was kept by a clock further ahead than this is of no known age.
 SKEW = timedelta(seconds=1)
+# Values of one kind that are kept in memory, such as templates.
+MANY = 500
 
 
 class Known(Value, Generic[T], frozen=True, kw_only=True):
@@ -216,6 +220,20 @@ class Cached:
     async def forget_kept(self) -> None:
         for one in list(self._those()):
             await one.forget_kept()
+
+
+def one_of(
+    known: OrderedDict[K, Remembered[T]], key: K, make: Callable[[], Remembered[T]], uses: Uses
+) -> Remembered[T]:
+    """The one with that key; of many the most recently asked ones are kept."""
+    one = known.get(key)
+    if one is None:
+        one = known[key] = make()
+        if len(known) > MANY:
+            known.popitem(last=False)
+            uses.evictions += 1
+    known.move_to_end(key)
+    return one
 
 
 def _heard(task: "asyncio.Task[Known[T]]") -> None:

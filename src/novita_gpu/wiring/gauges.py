@@ -47,4 +47,5 @@ def _caches(ground: Ground) -> Caches:
     caches = Caches(ground.store.facts, utc_now)
     for name, cache in ground.catalogue.caches().items():
         caches.add(name, cache)
+    caches.add("utilisation", ground.utilisation.cache)
     return caches

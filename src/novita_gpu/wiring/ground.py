@@ -12,6 +12,7 @@ from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.journal import Journal
+from novita_gpu.control.utilisation import Utilisation
 from novita_gpu.domain.ids import deployment_id
 from novita_gpu.domain.limits import Limits
 from novita_gpu.egress import Networks
@@ -39,6 +40,7 @@ class Ground:
     novita: Novita
     cloud: Metered
     catalogue: Catalogue
+    utilisation: Utilisation
     journal: Journal
     limits: Limits
     figures: Figures
@@ -81,6 +83,8 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
     limits = limits_of(settings)
     catalogue = Catalogue(cloud, place.store, utc_now, limits.max_price)
     stack.push_async_callback(catalogue.close)
+    utilisation = Utilisation(cloud, utc_now)
+    stack.push_async_callback(utilisation.close)
     return Ground(
         settings=settings,
         place=place,
@@ -89,6 +93,7 @@ async def ground(settings: Settings, place: Placed, stack: AsyncExitStack, mutat
         novita=novita,
         cloud=cloud,
         catalogue=catalogue,
+        utilisation=utilisation,
         journal=Journal(place.store, place.work, new_id, settings.webhook_url, idle_policy_of(settings)),
         limits=limits,
         figures=Figures(),

@@ -79,6 +79,7 @@ def _parts(
         inventory=Inventory(ground.catalogue, settings.default_regions),
         planner=Planner(orders, costs, store.view, defaults_of(settings), limits, utc_now),
         costs=costs,
+        utilisation=ground.utilisation,
         outbox=outbox,
         registry=registry,
         key_book=KeyBook(store, utc_now, new_id),
