@@ -60,7 +60,7 @@ async def test_a_receiver_gets_the_stored_event_signed_with_both_secrets() -> No
                 "sequence": 7,
                 "operationId": "op_1",
                 "reason": "answers on all its ports",
-                "instance": {"id": "ins_00000000000000000000000001", "name": "grün"},
+                "instance": {"id": "ins_00000000000000000000000001", "name": "grün", "sequence": 7},
                 "previousStatus": "running",
             },
         }
