@@ -40,6 +40,7 @@ WELL = Signs(
 )
 
 
+OVERDUE = LastCheck(at=ago(342), next_at=ago(42), result=CHECKED, checks=1, errors=0)
 FAILED_SYNC = SyncState(tried_at=ago(6), next_at=ago(-9), errors=(SyncFault(code="X", message="page 2"),))
 
 
@@ -133,6 +134,7 @@ POOR = [
     ("sync", facts(signs(sync=SyncState(tried_at=ago(60), next_at=ago(91)))), "degraded", "the sync is late"),
     ("sync", facts(signs(sync=FAILED_SYNC)), "degraded", "page 2"),
     ("autoStop", facts(signs(last_check=None)), "degraded", "no check yet"),
+    ("autoStop", facts(signs(last_check=OVERDUE)), "degraded", "the check is 42 s late"),
     (
         "autoStop",
         facts(in_vain=("b", "a")),

@@ -95,7 +95,7 @@ class QueueHealth(View, frozen=True, kw_only=True):
 
 class AutoStopHealth(View, frozen=True, kw_only=True):
     last_check_at: Time | None = None
-    next_check_at: Time | None = None
+    next_check_at: Annotated[Time, Meta(description="Left out while auto-stop is off.")] | None = None
     late_seconds: Annotated[float, Meta(description="How long the next check is overdue.")] = 0.0
     stops_in_vain: Annotated[
         int, Meta(description="Instances that bill on though their stop or delete was asked for more than three times.")

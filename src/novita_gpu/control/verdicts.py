@@ -156,7 +156,7 @@ def auto_stop(it: Facts) -> Finding:
         return Finding(status="disabled", at=at)
     if last is None:
         return _soon(it, "no check yet")
-    late = late_by(last, it.now)
+    late = late_by(last.next_at, it.now)
     why = f"the check is {late.total_seconds():.0f} s late" if late > LATE else None
     return Finding(status="degraded" if why else "up", why=why, at=at)
 
