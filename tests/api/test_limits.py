@@ -86,6 +86,20 @@ async def test_health_and_live_streams_are_not_counted_but_whoever_only_says_str
         assert (await it.get(Accept="text/event-stream")).status == 429
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_answers_whoever_asks_with_whatever_key_and_helps_no_guess(valkey: str, path: str) -> None:
+    async with limited(valkey) as it:
+        known = await it.get(path, key=Scope.READ)
+        guesses = [await it.get(path, key="ngpu_wrong") for _ in range(FAILURES + 5)]
+        lucky, nobody = await it.get(path, key=Scope.ADMIN), await it.get(path, key=None)
+        assert (await it.get(key=Scope.ADMIN)).status == 429, "guesses are counted here too"
+        again = await it.get(path, key=Scope.READ)
+    answers = [known, *guesses, lucky, nobody, again]
+    assert {(answer.status, "ratelimit" in answer.headers) for answer in answers} == {(200, False)}
+    assert {frozenset(answer.json) for answer in [*guesses, lucky]} == {frozenset(nobody.json)}
+    assert set(again.json) == set(known.json)
+
+
 async def test_without_a_key_the_address_is_counted(valkey: str) -> None:
     proxies = Proxies(networks=("127.0.0.0/8",))
     async with limited(valkey, 2, proxies=proxies) as it:

@@ -28,7 +28,7 @@ class Gate:
     def __init__(self, app: ASGIApp, desk: Desk, routes: Iterable[tuple[str, Operation]]) -> None:
         self._app, self._desk = app, desk
         known = list(routes)
-        self._free = frozenset(path for path, operation in known if not operation.counted)
+        self._free = frozenset(path for path, it in known if it.scope is None and not it.counted)
         self._streams = frozenset(path for path, operation in known if STREAM.decode() in operation.media_types)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +39,7 @@ class Gate:
         state: dict[str, Any] = scope["state"]
         address = self._desk.parts.proxies.caller(scope)
         observe.bind(client=address)
-        entry = await presented(cast("Connection", ASGIConnection(cast("Any", scope))), self._desk, address)
+        entry = await self._entry(scope, address)
         state["principal"], state["session"] = entry.principal, entry.session
         state["is_doubtful"] = entry.is_doubtful
         quota = entry.refused_by or await self._counted(scope, entry, address)
@@ -49,8 +49,13 @@ class Gate:
         body = state["body"] = Deadline(receive, self._desk.parts.body_within)
         await self._app(scope, body, send)
 
+    async def _entry(self, scope: Scope, address: str) -> Entry:
+        """Who asks. What is free sends nobody away: there a key that may be a guess is none."""
+        entry = await presented(cast("Connection", ASGIConnection(cast("Any", scope))), self._desk, address)
+        return Entry() if entry.refused_by and _path(scope) in self._free else entry
+
     async def _counted(self, scope: Scope, entry: Entry, address: str) -> Quota | None:
-        path = scope["path"].rstrip("/")
+        path = _path(scope)
         if not entry.is_counted or path in self._free or (path in self._streams and _wants_stream(scope)):
             return None
         limiter = self._desk.parts.limiter
@@ -74,6 +79,10 @@ def routes_of(app: Litestar) -> Iterable[tuple[str, Operation]]:
             for handler in route.route_handlers:
                 if operation := handler.opt.get("operation"):
                     yield route.path_format, operation
+
+
+def _path(scope: Scope) -> str:
+    return cast("str", scope["path"]).rstrip("/")
 
 
 def _wants_stream(scope: Scope) -> bool:
