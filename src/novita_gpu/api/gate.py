@@ -14,7 +14,7 @@ from novita_gpu.api.desk import Desk
 from novita_gpu.api.edge import ASGIApp, Receive, Scope, Send
 from novita_gpu.api.guard import Connection, Entry, presented
 from novita_gpu.api.limiter import Quota
-from novita_gpu.api.operation import Operation
+from novita_gpu.api.operation import Operation, Principal
 from novita_gpu.domain.errors import Fault, Invalid, Problem
 
 log = observe.logger(__name__)
@@ -45,7 +45,7 @@ class Gate:
         quota = entry.refused_by or await self._counted(scope, entry, address)
         state["quota"] = quota
         if quota and quota.is_over:
-            raise _too_often(quota, entry)
+            raise self._too_often(quota, entry.principal, address)
         body = state["body"] = Deadline(receive, self._desk.parts.body_within)
         await self._app(scope, body, send)
 
@@ -60,6 +60,15 @@ class Gate:
             return None
         limiter = self._desk.parts.limiter
         return await limiter.of_key(entry.principal.id) if entry.principal else limiter.of_address(address)
+
+    def _too_often(self, quota: Quota, principal: Principal | None, address: str) -> Problem:
+        key = principal.id if principal else None
+        caller = key if key and quota.policy == "key" else address
+        if self._desk.parts.limiter.is_news(quota, caller):
+            log.warning("limit.hit", category=observe.SECURITY, policy=quota.policy, limit=quota.limit, key_id=key)
+        what = "wrong keys from one address" if quota.policy == "wrong-keys" else "requests"
+        text = f"More than {quota.limit} {what} in a minute; Retry-After says when to go on."
+        return Problem("RATE_LIMIT_EXCEEDED", text, retry_after=timedelta(seconds=quota.left_s))
 
 
 def _refuse_large(scope: Scope) -> None:
@@ -87,13 +96,3 @@ def _path(scope: Scope) -> str:
 
 def _wants_stream(scope: Scope) -> bool:
     return any(name == b"accept" and STREAM in value for name, value in scope["headers"])
-
-
-def _too_often(quota: Quota, entry: Entry) -> Problem:
-    """Logged once a window: a flood fills no log."""
-    if quota.used == quota.limit + 1:
-        key = entry.principal.id if entry.principal else None
-        log.warning("limit.hit", category=observe.SECURITY, policy=quota.policy, limit=quota.limit, key_id=key)
-    what = "wrong keys from one address" if quota.policy == "wrong-keys" else "requests"
-    text = f"More than {quota.limit} {what} in a minute; Retry-After says when to go on."
-    return Problem("RATE_LIMIT_EXCEEDED", text, retry_after=timedelta(seconds=quota.left_s))
