@@ -184,6 +184,27 @@ def test_without_its_store_it_knows_of_nothing_that_the_store_would_tell() -> No
     assert [one.why for one in found.values() if one.why] == ["no answer"]
 
 
+EVER = [
+    facts(),
+    facts(signs(store="no answer", at=ago(3))),
+    facts(
+        signs(mark=None, sync=None, worker=None, last_check=None, at=ago(3)), began=ago(5), answered_at=None, skew=None
+    ),
+]
+
+
+@pytest.mark.parametrize("it", EVER, ids=["well", "without its store", "new"])
+def test_of_each_it_is_told_when_it_was_looked_at(it: Facts) -> None:
+    found = {name: one.at for name, one in judged(it).items()}
+    assert [name for name, at in found.items() if at is None or at > NOW] == []
+    assert found["clock"] == (it.answered_at or it.signs.at)
+    assert found["cache"] == NOW
+
+
+def test_the_cloud_and_the_store_answer_and_all_else_is_judged_by_these() -> None:
+    assert {name for name, one in judged(facts()).items() if one.ms is not None} == {"novitaApi", "store"}
+
+
 def test_switched_off_is_no_fault_and_the_worst_verdict_counts() -> None:
     assert judged(facts(auto_stop_on=False))["autoStop"].status == "disabled"
     assert worst(("up", "disabled", "degraded")) == "degraded"

@@ -153,6 +153,13 @@ async def test_a_check_that_nobody_is_to_make_is_never_late(served: Serve) -> No
     assert ("nextCheckAt" in told, told.get("lateSeconds", 0), float(late[1])) == (False, 0, 0)
 
 
+@pytest.mark.parametrize("on", [True, False])
+async def test_health_tells_since_when_the_store_is_where_it_is_only_if_it_may_move(served: Serve, on: bool) -> None:
+    async with served(redis_fallback=on) as service:
+        redis = (await service.get("/health")).json["redis"]
+    assert (redis["mode"], "since" in redis) == ("redis", on)
+
+
 async def test_events_older_than_set_are_removed(served: Serve) -> None:
     async with served(event_retention_days=1e-9) as service:
         await service.ready()
