@@ -1,6 +1,7 @@
 """What a process counts and times of its own doing. `/metrics` and `/api/metrics` read the same instruments."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -10,12 +11,17 @@ JOB_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 # What a caller may call a method; all else is one label.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+Job = Literal["reconcile", "drain", "look", "safety_net", "trim", "idle_check"]
+Sending = Literal["delivered", "retried", "exhausted"]
 OTHER = "other"
 UNKNOWN = "unknown"
 
 
 class Figures:
-    """Instruments on a registry of their own. No label grows with ids, paths, or what strangers send."""
+    """Instruments on a registry of their own. No label grows with ids, paths, or what strangers send.
+
+    What alerts count is there with 0 from the beginning: Prometheus sees no increase in what appears with 1.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -64,6 +70,11 @@ class Figures:
             buckets=LAG_BOUNDS,
             registry=self.registry,
         )
+        for job in get_args(Job):
+            self._failed_jobs.labels(job)
+            self._redelivered.labels(job)
+        for outcome in get_args(Sending):
+            self._sendings.labels(outcome)
 
     def answered(self, method: str, route: str | None, status: int, seconds: float, *, held: bool) -> None:
         """One request. `route`: its template, None if there is none. `held`: how long it took is no figure of ours."""
@@ -72,7 +83,7 @@ class Figures:
         if not held:
             self._answers.labels(name).observe(seconds)
 
-    def worked(self, job: str, seconds: float, *, failed: bool = False, again: bool = False) -> None:
+    def worked(self, job: Job, seconds: float, *, failed: bool = False, again: bool = False) -> None:
         self._jobs.labels(job).observe(seconds)
         if failed:
             self._failed_jobs.labels(job).inc()
@@ -82,7 +93,7 @@ class Figures:
     def decided(self, step: str) -> None:
         self._steps.labels(step).inc()
 
-    def sent(self, outcome: str, seconds: float) -> None:
+    def sent(self, outcome: Sending, seconds: float) -> None:
         self._sendings.labels(outcome).observe(seconds)
 
     def lagged(self, seconds: float) -> None:

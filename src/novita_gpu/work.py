@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from novita_gpu.control.bell import NextLook
 from novita_gpu.control.signs import Depth
 from novita_gpu.domain.instance import InstanceId
+from novita_gpu.figures import Job
 from novita_gpu.store.base import Unavailable
 from novita_gpu.store.pace import LOCAL, Pace
 
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 CONCURRENCY = 500
 # docket's pool stops at 100 connections by default and then stalls with that many slots.
 MAX_CONNECTIONS = 2000
-NET = "safety_net"
+NET: Job = "safety_net"
 OTHER_TIMERS = ("trim", "idle_check")
 # How long a stop waits for passes under way. Too short: a create is cut off before its answer, and is searched for.
 FINISH_WITHIN = timedelta(seconds=15)
@@ -56,10 +57,10 @@ def with_connections(url: str) -> str:
 class Worked(Protocol):
     """Is told of every job. `again`: its worker had gone."""
 
-    def __call__(self, job: str, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
+    def __call__(self, job: Job, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
 
 
-def nobody(job: str, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
+def nobody(job: Job, seconds: float, /, *, failed: bool = False, again: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +204,7 @@ class Work:
         )
 
     @contextmanager
-    def _timed(self, job: str, *, again: bool = False) -> Generator[None]:
+    def _timed(self, job: Job, *, again: bool = False) -> Generator[None]:
         began, failed = time.monotonic(), True
         try:
             yield
@@ -211,7 +212,7 @@ class Work:
         finally:
             self._worked(job, time.monotonic() - began, failed=failed, again=again)
 
-    async def _guarded(self, name: str, subject: str, call: Awaitable[None], *, again: bool = False) -> None:
+    async def _guarded(self, name: Job, subject: str, call: Awaitable[None], *, again: bool = False) -> None:
         """An edge: a pass that breaks is logged with its trace, and the next ring tries again."""
         try:
             with self._timed(name, again=again):

@@ -107,6 +107,18 @@ async def test_what_is_known_already_is_not_sent_again(api: Served) -> None:
     assert (await api.get(path, key=Scope.READ, If_None_Match=etag)).status == 200
 
 
+async def test_a_change_of_policy_is_told_with_what_changed_and_the_name(api: Served) -> None:
+    record = await ready(api)
+    body = {"onStartCapacity": "fail", "autoStop": {"idleMinutes": 45}}
+    await api.ask("PATCH", f"/api/instances/{record.id}", body, key=Scope.OPERATE)
+    (told,) = (await api.get("/api/events?type=instance.updated")).json["events"]
+    assert told["data"]["facts"] == {"autoStop.idleMinutes": "45", "onStartCapacity": "fail"}
+    assert told["data"]["reason"] == "changed: autoStop.idleMinutes, onStartCapacity"
+    assert told["data"]["instance"]["name"] == record.name
+    assert told["data"]["instance"]["sequence"] == told["data"]["sequence"]
+    assert 'novita_gpu_events_total{type="instance.updated"} 1.0' in (await api.get("/metrics")).body.decode()
+
+
 async def test_a_heartbeat_changes_what_is_answered(api: Served) -> None:
     record = await ready(api)
     path = f"/api/instances/{record.id}"

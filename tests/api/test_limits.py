@@ -1,9 +1,11 @@
 """How often one may ask: exactly so often, told in each answer, counted by key, else by address."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import StringIO
 from ipaddress import ip_address
 from sys import getsizeof
 from typing import Any
@@ -14,6 +16,7 @@ from novita_gpu.api.limiter import FAILURES, MOST_CALLERS, SPAN_S, Limiter, Wind
 from novita_gpu.api.origin import Proxies
 from novita_gpu.store.base import Unavailable
 from tests.api.served import KEYS, Answer, Scope, Served, served
+from tests.told import Told
 
 N = 20
 
@@ -86,6 +89,20 @@ async def test_health_and_live_streams_are_not_counted_but_whoever_only_says_str
         assert (await it.get(Accept="text/event-stream")).status == 429
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_answers_whoever_asks_with_whatever_key_and_helps_no_guess(valkey: str, path: str) -> None:
+    async with limited(valkey) as it:
+        known = await it.get(path, key=Scope.READ)
+        guesses = [await it.get(path, key="ngpu_wrong") for _ in range(FAILURES + 5)]
+        lucky, nobody = await it.get(path, key=Scope.ADMIN), await it.get(path, key=None)
+        assert (await it.get(key=Scope.ADMIN)).status == 429, "guesses are counted here too"
+        again = await it.get(path, key=Scope.READ)
+    answers = [known, *guesses, lucky, nobody, again]
+    assert {(answer.status, "ratelimit" in answer.headers) for answer in answers} == {(200, False)}
+    assert {frozenset(answer.json) for answer in [*guesses, lucky]} == {frozenset(nobody.json)}
+    assert set(again.json) == set(known.json)
+
+
 async def test_without_a_key_the_address_is_counted(valkey: str) -> None:
     proxies = Proxies(networks=("127.0.0.0/8",))
     async with limited(valkey, 2, proxies=proxies) as it:
@@ -112,6 +129,30 @@ async def test_s1_guessing_is_stopped_though_the_next_guess_is_right_and_whoever
         assert (await it.get("/health", key=None)).status == 200
         it.clock.now += SPAN_S
         assert (await it.get(key=Scope.ADMIN)).status == 200
+
+
+def hits(log: StringIO) -> list[tuple[str, str | None]]:
+    """Policy and key of each line that tells of a limit."""
+    known = [json.loads(line) for line in log.getvalue().splitlines()]
+    return [(line["policy"], line["key_id"]) for line in known if line["event"] == "limit.hit"]
+
+
+async def test_who_is_sent_away_is_told_of_once_in_a_minute(valkey: str, told: Told) -> None:
+    log = told()
+    async with limited(valkey, 2) as it:
+        for key in (Scope.READ, Scope.OPERATE):
+            for _ in range(6):
+                await it.get(key=key)
+        assert hits(log) == [("key", "key_read"), ("key", "key_operate")]
+        for _ in range(FAILURES):
+            await it.get("/health", key="ngpu_wrong")
+        for key in (*[Scope.ADMIN] * 8, *["ngpu_wrong"] * 8):
+            assert (await it.get(key=key)).status == 429
+        assert hits(log)[2:] == [("wrong-keys", "key_admin")]
+        it.clock.now += SPAN_S
+        for _ in range(6):
+            await it.get(key=Scope.READ)
+        assert hits(log)[3:] == [("key", "key_read")]
 
 
 def asked(peer: str, **headers: str) -> dict[str, Any]:

@@ -56,6 +56,17 @@ async def test_t8_a_wish_is_shown_as_under_way_never_as_done(api: Served, verb: 
     assert (answer.status, answer.json["status"]) == (202, shown)
 
 
+@pytest.mark.parametrize("status", ["stopping", "stopped", "failed", "deleting", "deleted"])
+async def test_a_refused_heartbeat_advises_what_can_be_done(api: Served, status: str) -> None:
+    record = await api.becomes(await api.created("w"), STATES[status])
+    path = f"/api/instances/{record.id}"
+    refused = await api.ask("PUT", f"{path}/last-used")
+    assert (refused.status, refused.code) == (409, "INSTANCE_NOT_RUNNING")
+    is_startable = (await api.post(f"{path}/start")).status == 202
+    advice = "start it to use it." if is_startable else "it is gone for good. Create a new one."
+    assert refused.json["error"]["message"] == f"w is {status}; {advice}"
+
+
 async def test_by_name_needs_the_name(api: Served) -> None:
     for verb in ("start", "stop", "delete"):
         answer = await api.post(f"/api/instances/{verb}", {})

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from novita_gpu.domain.events import EventType
+from novita_gpu.domain.events import DELIVERED, EventType
 from novita_gpu.settings import Settings
 from tests.architecture.pages import PAGES, ROOT, fences, links, named, section, text_of
 
@@ -67,6 +67,12 @@ def test_what_a_page_names_exists(page: Path):
     wrong = [name for name in named(text) if not exists(name)]
     wrong += [link for link in links(text) if not (page.parent / link).exists()]
     assert wrong == []
+
+
+def test_the_types_that_webhooks_are_said_to_carry_are_those_that_are_delivered():
+    said = section(text_of("docs/webhooks.md"), "## What is sent")
+    listed = said.partition("Types that are sent:")[2].partition(". The event log")[0]
+    assert sorted(named(listed)) == sorted(DELIVERED)
 
 
 def test_decisions_are_numbered_and_say_what_enforces_them():

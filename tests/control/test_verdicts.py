@@ -40,6 +40,7 @@ WELL = Signs(
 )
 
 
+OVERDUE = LastCheck(at=ago(342), next_at=ago(42), result=CHECKED, checks=1, errors=0)
 FAILED_SYNC = SyncState(tried_at=ago(6), next_at=ago(-9), errors=(SyncFault(code="X", message="page 2"),))
 
 
@@ -133,6 +134,7 @@ POOR = [
     ("sync", facts(signs(sync=SyncState(tried_at=ago(60), next_at=ago(91)))), "degraded", "the sync is late"),
     ("sync", facts(signs(sync=FAILED_SYNC)), "degraded", "page 2"),
     ("autoStop", facts(signs(last_check=None)), "degraded", "no check yet"),
+    ("autoStop", facts(signs(last_check=OVERDUE)), "degraded", "the check is 42 s late"),
     (
         "autoStop",
         facts(in_vain=("b", "a")),
@@ -180,6 +182,27 @@ def test_without_its_store_it_knows_of_nothing_that_the_store_would_tell() -> No
     down = {name for name, one in found.items() if one.status == "down"}
     assert down == {"store", "queue", "workers", "sweep", "sync", "autoStop", "webhooks"}
     assert [one.why for one in found.values() if one.why] == ["no answer"]
+
+
+EVER = [
+    facts(),
+    facts(signs(store="no answer", at=ago(3))),
+    facts(
+        signs(mark=None, sync=None, worker=None, last_check=None, at=ago(3)), began=ago(5), answered_at=None, skew=None
+    ),
+]
+
+
+@pytest.mark.parametrize("it", EVER, ids=["well", "without its store", "new"])
+def test_of_each_it_is_told_when_it_was_looked_at(it: Facts) -> None:
+    found = {name: one.at for name, one in judged(it).items()}
+    assert [name for name, at in found.items() if at is None or at > NOW] == []
+    assert found["clock"] == (it.answered_at or it.signs.at)
+    assert found["cache"] == NOW
+
+
+def test_the_cloud_and_the_store_answer_and_all_else_is_judged_by_these() -> None:
+    assert {name for name, one in judged(facts()).items() if one.ms is not None} == {"novitaApi", "store"}
 
 
 def test_switched_off_is_no_fault_and_the_worst_verdict_counts() -> None:

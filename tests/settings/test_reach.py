@@ -1,18 +1,22 @@
 """T12: what the operator sets, other than its default, shows in what the service does."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from novita_gpu.contract.idle import CheckView
+from novita_gpu.control.idle_check import FACT, LastCheck
 from novita_gpu.domain.spec import Activity, OnStartCapacity
 from novita_gpu.policies import defaults_of, limits_of, pace_of, policy_of
 from novita_gpu.settings import Settings
-from tests.plane import IMAGE, PRODUCT, Service, eventually, serving
+from tests.plane import IMAGE, KEY, PRODUCT, Service, eventually, serving
 from tests.valkey import new_prefix
 from tests.webhooks.receiver import OLD_SECRET, Receiver, listening
 
@@ -132,6 +136,28 @@ async def test_the_next_comparison_and_the_next_check_are_as_far_off_as_set(serv
     assert at(sync["nextSync"]) - at(sync["lastSync"]) > 9 * HOUR
     assert stats["checkIntervalMinutes"] == 60
     assert at(stats["nextCheckAt"]) - at(stats["lastCheckAt"]) == HOUR
+
+
+async def test_a_check_that_nobody_is_to_make_is_never_late(served: Serve) -> None:
+    """The store knows of one, of when auto-stop was on."""
+    checked = CheckView(total_checked=0, eligible=0, stopped=0, errors=0, dry_run=False, duration_ms=1)
+    began = datetime.now().astimezone() - 3 * HOUR
+    before = LastCheck(at=began, next_at=began + HOUR, result=checked, checks=1, errors=0)
+    async with served(auto_stop_enabled=False) as service:
+        await service.plane.store.facts.put(FACT, msgspec.json.encode(before).decode())
+        await eventually(lambda: "lastCheckAt" in msgspec.to_builtins(service.plane.health.view(True).auto_stop))
+        told = (await service.get("/health")).json["autoStop"]
+        async with service.http.get(f"{service.root}/metrics", headers={"Authorization": f"Bearer {KEY}"}) as answer:
+            late = re.search(r"^novita_gpu_auto_stop_late_seconds (.*)$", await answer.text(), re.MULTILINE)
+    assert late
+    assert ("nextCheckAt" in told, told.get("lateSeconds", 0), float(late[1])) == (False, 0, 0)
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_health_tells_since_when_the_store_is_where_it_is_only_if_it_may_move(served: Serve, on: bool) -> None:
+    async with served(redis_fallback=on) as service:
+        redis = (await service.get("/health")).json["redis"]
+    assert (redis["mode"], "since" in redis) == ("redis", on)
 
 
 async def test_events_older_than_set_are_removed(served: Serve) -> None:

@@ -93,7 +93,7 @@ def an_event(number: int) -> Event:
         correlation=f"cor-{number}",
         operation="op_1",
         previous_status=Status.RUNNING,
-        instance=msgspec.Raw(b'{"id":"ins_00000000000000000000000001","name":"gr\xc3\xbcn"}'),
+        instance=msgspec.Raw(b'{"id":"ins_00000000000000000000000001","name":"gr\xc3\xbcn","sequence":0}'),
         sequence=number,
     )
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from msgspec import Raw, json
 from msgspec.structs import replace
 
+from novita_gpu.contract import EventView, encode, event_view
 from novita_gpu.egress import Networks, guarded_session
 from novita_gpu.webhooks import Sender
 from novita_gpu.webhooks.message import body_of
 from novita_gpu.webhooks.post import KEPT_BYTES, redacted
 from novita_gpu.webhooks.schedule import SCHEDULE
 from novita_gpu.webhooks.sender import LEASE, PATIENCE, PER_HOST
+from tests.architecture.pages import named
 from tests.webhooks.outbox import STARTED_AT, Clock, Outbox, Plainly, an_event, drained
 from tests.webhooks.receiver import OLD_SECRET, SECRET, Receiver, listening, verified
 
@@ -60,7 +62,7 @@ async def test_a_receiver_gets_the_stored_event_signed_with_both_secrets() -> No
                 "sequence": 7,
                 "operationId": "op_1",
                 "reason": "answers on all its ports",
-                "instance": {"id": "ins_00000000000000000000000001", "name": "grün"},
+                "instance": {"id": "ins_00000000000000000000000001", "name": "grün", "sequence": 7},
                 "previousStatus": "running",
             },
         }
@@ -294,6 +296,16 @@ async def _follow(answers: list[list[int]]) -> None:
         expected = next((n for n, status in enumerate([*replies, 200], 1) if status in {200, 410}), 0)
         assert len(delivery.tries) == sent.count(delivery.id) == min(expected, len(SCHEDULE))
         assert delivery.state == ("delivered" if delivery.tries[-1].status_code == 200 else "exhausted")
+
+
+def test_what_a_webhook_says_less_than_the_log_is_documented() -> None:
+    event = replace(an_event(1), facts={"a": "b"})
+    logged, sent = json.decode(encode(event_view(event))), json.decode(body_of(event))
+    left_out = {*logged, *logged["data"]} - {*sent, *sent["data"]}
+    assert left_out == {"id", "instanceId", "actor", "correlationId"}
+    assert left_out <= set(named(EventView.__doc__ or ""))
+    kept = {name: value for name, value in logged["data"].items() if name not in left_out}
+    assert sent == {"type": logged["type"], "timestamp": logged["timestamp"], "data": kept}
 
 
 @pytest.mark.parametrize("nothing", [None, Raw()], ids=["none", "read back"])

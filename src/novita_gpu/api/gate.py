@@ -14,7 +14,7 @@ from novita_gpu.api.desk import Desk
 from novita_gpu.api.edge import ASGIApp, Receive, Scope, Send
 from novita_gpu.api.guard import Connection, Entry, presented
 from novita_gpu.api.limiter import Quota
-from novita_gpu.api.operation import Operation
+from novita_gpu.api.operation import Operation, Principal
 from novita_gpu.domain.errors import Fault, Invalid, Problem
 
 log = observe.logger(__name__)
@@ -28,7 +28,7 @@ class Gate:
     def __init__(self, app: ASGIApp, desk: Desk, routes: Iterable[tuple[str, Operation]]) -> None:
         self._app, self._desk = app, desk
         known = list(routes)
-        self._free = frozenset(path for path, operation in known if not operation.counted)
+        self._free = frozenset(path for path, it in known if it.scope is None and not it.counted)
         self._streams = frozenset(path for path, operation in known if STREAM.decode() in operation.media_types)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,22 +39,36 @@ class Gate:
         state: dict[str, Any] = scope["state"]
         address = self._desk.parts.proxies.caller(scope)
         observe.bind(client=address)
-        entry = await presented(cast("Connection", ASGIConnection(cast("Any", scope))), self._desk, address)
+        entry = await self._entry(scope, address)
         state["principal"], state["session"] = entry.principal, entry.session
         state["is_doubtful"] = entry.is_doubtful
         quota = entry.refused_by or await self._counted(scope, entry, address)
         state["quota"] = quota
         if quota and quota.is_over:
-            raise _too_often(quota, entry)
+            raise self._too_often(quota, entry.principal, address)
         body = state["body"] = Deadline(receive, self._desk.parts.body_within)
         await self._app(scope, body, send)
 
+    async def _entry(self, scope: Scope, address: str) -> Entry:
+        """Who asks. What is free sends nobody away: there a key that may be a guess is none."""
+        entry = await presented(cast("Connection", ASGIConnection(cast("Any", scope))), self._desk, address)
+        return Entry() if entry.refused_by and _path(scope) in self._free else entry
+
     async def _counted(self, scope: Scope, entry: Entry, address: str) -> Quota | None:
-        path = scope["path"].rstrip("/")
+        path = _path(scope)
         if not entry.is_counted or path in self._free or (path in self._streams and _wants_stream(scope)):
             return None
         limiter = self._desk.parts.limiter
         return await limiter.of_key(entry.principal.id) if entry.principal else limiter.of_address(address)
+
+    def _too_often(self, quota: Quota, principal: Principal | None, address: str) -> Problem:
+        key = principal.id if principal else None
+        caller = key if key and quota.policy == "key" else address
+        if self._desk.parts.limiter.is_news(quota, caller):
+            log.warning("limit.hit", category=observe.SECURITY, policy=quota.policy, limit=quota.limit, key_id=key)
+        what = "wrong keys from one address" if quota.policy == "wrong-keys" else "requests"
+        text = f"More than {quota.limit} {what} in a minute; Retry-After says when to go on."
+        return Problem("RATE_LIMIT_EXCEEDED", text, retry_after=timedelta(seconds=quota.left_s))
 
 
 def _refuse_large(scope: Scope) -> None:
@@ -76,15 +90,9 @@ def routes_of(app: Litestar) -> Iterable[tuple[str, Operation]]:
                     yield route.path_format, operation
 
 
+def _path(scope: Scope) -> str:
+    return cast("str", scope["path"]).rstrip("/")
+
+
 def _wants_stream(scope: Scope) -> bool:
     return any(name == b"accept" and STREAM in value for name, value in scope["headers"])
-
-
-def _too_often(quota: Quota, entry: Entry) -> Problem:
-    """Logged once a window: a flood fills no log."""
-    if quota.used == quota.limit + 1:
-        key = entry.principal.id if entry.principal else None
-        log.warning("limit.hit", category=observe.SECURITY, policy=quota.policy, limit=quota.limit, key_id=key)
-    what = "wrong keys from one address" if quota.policy == "wrong-keys" else "requests"
-    text = f"More than {quota.limit} {what} in a minute; Retry-After says when to go on."
-    return Problem("RATE_LIMIT_EXCEEDED", text, retry_after=timedelta(seconds=quota.left_s))

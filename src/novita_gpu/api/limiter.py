@@ -96,7 +96,7 @@ class Limiter:
     ) -> None:
         self._shared_within_s, self._wrong_keys = shared_within_s, wrong_keys
         self._per_minute, self._monotonic, self._shared = per_minute, monotonic, shared
-        self._keys, self._addresses, self._failures = (Windows(monotonic) for _ in range(3))
+        self._keys, self._addresses, self._failures, self._told = (Windows(monotonic) for _ in range(4))
         self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._alone_until = 0.0
 
@@ -133,6 +133,10 @@ class Limiter:
                 self._let_in.popitem(last=False)
             self._let_in[known] = None
         return None
+
+    def is_news(self, quota: Quota, caller: str) -> bool:
+        """Whether nothing was told for a minute of this caller's being sent away. A flood fills no log."""
+        return self._told.add(f"{quota.policy} {caller}")[0] == 1
 
     async def _shared_count(self, caller: str) -> tuple[int, float] | None:
         if self._shared is None or self._monotonic() < self._alone_until:

@@ -22,7 +22,7 @@ TODO = {
     "FORBIDDEN": "Use a key with the scope that this needs: read, operate or admin.",
     "INSTANCE_NOT_FOUND": "`novita-gpu list` shows the names.",
     "INSTANCE_ALREADY_EXISTS": "Choose another name, or delete the one that has it.",
-    "INSTANCE_NOT_RUNNING": "Start it: `novita-gpu start NAME`.",
+    "INSTANCE_NOT_RUNNING": "`novita-gpu get NAME` shows its state.",
     "INSTANCE_NOT_STARTABLE": "`novita-gpu get NAME` shows its state.",
     "INSTANCE_NOT_STOPPABLE": "`novita-gpu get NAME` shows its state.",
     "PRODUCT_NOT_FOUND": "`novita-gpu products` shows what is sold.",

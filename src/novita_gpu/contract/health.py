@@ -22,17 +22,43 @@ class ServicesView(View, frozen=True, kw_only=True):
 
 
 class DependencyView(View, frozen=True, kw_only=True):
+    """One part of the service, by its verdict."""
+
     status: Verdict
-    response_time_ms: float | None = None
-    last_checked: Time | None = None
-    detail: str | None = None
+    response_time_ms: (
+        Annotated[
+            float,
+            Meta(
+                description="Of the cloud's last answer, and of the store's. All else is judged by what these two and "
+                "this process's memory tell, and has none."
+            ),
+        ]
+        | None
+    ) = None
+    last_checked: (
+        Annotated[
+            Time,
+            Meta(description="When that was seen which it is judged by; what was never seen, when it was looked for."),
+        ]
+        | None
+    ) = None
+    detail: Annotated[str, Meta(description="Why it is not well.")] | None = None
 
 
 class RedisView(View, frozen=True, kw_only=True):
     configured: bool
     connected: bool
     mode: Literal["redis", "embedded", "fallback"]
-    since: Time | None = None
+    since: (
+        Annotated[
+            Time,
+            Meta(
+                description="Since when the store is where `mode` says. Left out where it cannot move: with a private "
+                "store alone (`embedded`), and with `REDIS_FALLBACK=false`."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class SyncFoundView(View, frozen=True, kw_only=True):
@@ -95,7 +121,7 @@ class QueueHealth(View, frozen=True, kw_only=True):
 
 class AutoStopHealth(View, frozen=True, kw_only=True):
     last_check_at: Time | None = None
-    next_check_at: Time | None = None
+    next_check_at: Annotated[Time, Meta(description="Left out while auto-stop is off.")] | None = None
     late_seconds: Annotated[float, Meta(description="How long the next check is overdue.")] = 0.0
     stops_in_vain: Annotated[
         int, Meta(description="Instances that bill on though their stop or delete was asked for more than three times.")

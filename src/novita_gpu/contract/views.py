@@ -201,7 +201,11 @@ class EventData(View, frozen=True, kw_only=True):
 
 
 class EventView(View, frozen=True, kw_only=True):
-    """One thing that happened. A webhook's body is the same without `id`, which is its `webhook-id`."""
+    """One thing that happened.
+
+    A webhook's body is the same, with less: no `id`, which is in its `webhook-id`, and of `data` no `instanceId` (see
+    `instance.id`), no `actor`, and no `correlationId`, which is its `X-Correlation-ID`.
+    """
 
     id: str
     type: EventType

@@ -176,11 +176,7 @@ class Commands:
         try:
             return record, await self._store.records.touch(record.id, at or now)
         except NotRunning:
-            raise Conflicting(
-                "INSTANCE_NOT_RUNNING",
-                f"{record.name} is being stopped or is not running; start it to use it.",
-                details={"instanceId": record.id, "status": status(record)},
-            ) from None
+            raise _no_heartbeat(await self.resolve(record.id)) from None
 
     async def stop_all(self, *, dry_run: bool, caller: Caller) -> list[BulkRow]:
         """Stops everything that bills or is about to: whatever is wanted running and has not failed."""
@@ -390,6 +386,14 @@ def taken(name: str, owner: InstanceId) -> Conflicting:
         f"The name {name} belongs to a living instance. Choose another, or delete that one.",
         details={"name": name, "instanceId": owner},
     )
+
+
+def _no_heartbeat(record: Record) -> Conflicting:
+    now = status(record)
+    is_gone = response(Verb.START, now) is Response.REFUSE
+    todo = "it is gone for good. Create a new one." if is_gone else "start it to use it."
+    details = {"instanceId": record.id, "status": now}
+    return Conflicting("INSTANCE_NOT_RUNNING", f"{record.name} is {now}; {todo}", details=details)
 
 
 def _refusal(verb: Verb, record: Record) -> Conflicting:

@@ -23,7 +23,7 @@ from novita_gpu.contract import (
 )
 from novita_gpu.contract.health import CircuitView, QueueHealth, Verdict
 from novita_gpu.control.caches import Caches
-from novita_gpu.control.idle_check import IdleCheck, late_by
+from novita_gpu.control.idle_check import IdleCheck, late_by, next_check
 from novita_gpu.control.outages import Outages
 from novita_gpu.control.rates import Rates
 from novita_gpu.control.signs import SELDOM, Away, Calls, Place, Reading, Signs, Upstream, Waiting
@@ -229,10 +229,11 @@ def _queue_view(signs: Signs) -> QueueHealth:
 
 def _auto_stop_view(facts: Facts) -> AutoStopHealth:
     last = facts.signs.last_check
+    due = next_check(last, on=facts.auto_stop_on)
     return AutoStopHealth(
         last_check_at=time_text(last.at) if last else None,
-        next_check_at=time_text(last.next_at) if last else None,
-        late_seconds=round(late_by(last, facts.now).total_seconds(), 1),
+        next_check_at=time_text(due) if due else None,
+        late_seconds=round(late_by(due, facts.now).total_seconds(), 1),
         stops_in_vain=len(facts.in_vain),
     )
 

@@ -113,12 +113,13 @@ class IdleCheck:
     async def stats(self) -> AutoStopStats:
         """Raises the store's `Unavailable`."""
         last, now, records = await self.last(), self._now(), self._store.view.all()
+        due = next_check(last, on=self.on)
         return AutoStopStats(
-            scheduler_running=self.on and last is not None and late_by(last, now) <= LATE,
+            scheduler_running=due is not None and late_by(due, now) <= LATE,
             check_interval_minutes=self._every.total_seconds() / 60,
             default_inactivity_threshold_minutes=self._threshold.total_seconds() / 60,
             last_check_at=time_text(last.at) if last else None,
-            next_check_at=time_text(last.next_at) if last and self.on else None,
+            next_check_at=time_text(due) if due else None,
             last_result=last.result if last else None,
             totals=TotalsView(
                 checks=last.checks if last else 0,
@@ -199,9 +200,14 @@ def check_of(stored: str | None) -> LastCheck | None:
     return msgspec.json.decode(stored, type=LastCheck) if stored else None
 
 
-def late_by(last: LastCheck | None, now: datetime) -> timedelta:
+def next_check(last: LastCheck | None, *, on: bool) -> datetime | None:
+    """When it is due; None: there was none yet, or auto-stop is off and nobody makes it."""
+    return last.next_at if last and on else None
+
+
+def late_by(due: datetime | None, now: datetime) -> timedelta:
     """How long the next check is overdue."""
-    return max(timedelta(0), now - last.next_at) if last else timedelta(0)
+    return max(timedelta(0), now - due) if due else timedelta(0)
 
 
 def _message(result: CheckView, warned: int) -> str:

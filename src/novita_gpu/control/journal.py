@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from novita_gpu.contract import instance_view
 from novita_gpu.control.bell import Bell
+from novita_gpu.control.difference import difference
 from novita_gpu.domain.events import DELIVERED, OF_STATUS, Cause, Event, EventType
 from novita_gpu.domain.idle import DEFAULT, IdlePolicy
 from novita_gpu.domain.instance import InstanceId, Record, status
-from novita_gpu.domain.learn import Learned
+from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.domain.limits import Limits
 from novita_gpu.domain.tally import counted
 from novita_gpu.domain.telling import event_id, with_told
@@ -139,19 +140,9 @@ class Journal:
 
     def updated(self, before: Record, after: Record, cause: Cause, at: datetime) -> Change:
         """A change of policy: an event though the status stays."""
-        change = self.change(before, after, cause, at)
-        told = Event(
-            id=self._new_id("evt"),
-            type=EventType.UPDATED,
-            at=at,
-            actor=cause.actor,
-            instance_id=after.id,
-            reason=cause.reason,
-            correlation=cause.correlation,
-            operation=after.operation,
-            previous_status=status(before),
-        )
-        return replace(change, events=(*change.events, told))
+        facts = difference(before, after)
+        note = Note(type=EventType.UPDATED, reason=f"changed: {', '.join(facts)}", facts=facts)
+        return self.change(before, Learned(record=after, notes=(note,)), cause, at)
 
 
 def _is_delivered(events: tuple[Event, ...]) -> bool:

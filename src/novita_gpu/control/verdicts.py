@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from novita_gpu.cloud.circuit import KINDS, Condition
 from novita_gpu.contract.health import Verdict
 from novita_gpu.control.idle_check import LATE, late_by
@@ -156,7 +158,7 @@ def auto_stop(it: Facts) -> Finding:
         return Finding(status="disabled", at=at)
     if last is None:
         return _soon(it, "no check yet")
-    late = late_by(last, it.now)
+    late = late_by(last.next_at, it.now)
     why = f"the check is {late.total_seconds():.0f} s late" if late > LATE else None
     return Finding(status="degraded" if why else "up", why=why, at=at)
 
@@ -172,15 +174,16 @@ def webhooks(it: Facts) -> Finding:
 
 def clock(it: Facts) -> Finding:
     if it.skew is None or abs(it.skew) <= SKEW:
-        return WELL
+        return Finding(at=it.answered_at)
     way = "ahead of" if it.skew > timedelta(0) else "behind"
     why = f"the clock of this machine is {abs(it.skew).total_seconds():.0f} s {way} the cloud's"
-    return Finding(status="degraded", why=why)
+    return Finding(status="degraded", why=why, at=it.answered_at)
 
 
 def cache(it: Facts) -> Finding:
     """What is remembered is as old as it may be, or older since the cloud is out."""
-    return Finding(status="degraded", why=f"the catalogue is old: {it.stale}") if it.stale else WELL
+    why = f"the catalogue is old: {it.stale}" if it.stale else None
+    return Finding(status="degraded" if why else "up", why=why, at=it.now)
 
 
 def _soon(it: Facts, why: str) -> Finding:
@@ -204,7 +207,9 @@ CHECKS: Mapping[str, Callable[[Facts], Finding]] = {
 
 
 def judged(it: Facts) -> dict[str, Finding]:
-    return {name: check(it) for name, check in CHECKS.items()}
+    """What was never seen was looked for with the other signs."""
+    found = {name: check(it) for name, check in CHECKS.items()}
+    return {name: one if one.at else replace(one, at=it.signs.at) for name, one in found.items()}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from standardwebhooks.webhooks import Webhook
 
-from novita_gpu.contract import time_text
+from novita_gpu.contract import instance_of, time_text
 from novita_gpu.domain.events import Event
 from novita_gpu.domain.value import Value
 
@@ -38,7 +38,7 @@ def body_of(event: Event) -> bytes:
             operation_id=event.operation,
             reason=event.reason,
             facts=event.facts or msgspec.UNSET,
-            instance=event.instance or msgspec.UNSET,
+            instance=instance_of(event) or msgspec.UNSET,
             previous_status=event.previous_status and event.previous_status.value,
         ),
     )

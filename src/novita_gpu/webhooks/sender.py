@@ -11,6 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from novita_gpu.domain.events import Event
+from novita_gpu.figures import Sending
 from novita_gpu.observe import correlate
 from novita_gpu.store.base import Delivery, Stale, StoreError
 from novita_gpu.webhooks.message import body_of, headers_of, signed
@@ -65,7 +66,7 @@ class Sender:
         jitter: Callable[[], float],
         *,
         deadline: timedelta = ANSWER_DEADLINE,
-        sent: Callable[[str, float], None] = lambda _outcome, _seconds: None,
+        sent: Callable[[Sending, float], None] = lambda _outcome, _seconds: None,
     ) -> None:
         """`sent` is told of each sending: delivered, retried or exhausted, and how long it took."""
         self._deliveries = deliveries
