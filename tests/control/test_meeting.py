@@ -16,6 +16,7 @@ from novita_gpu.control.sides import TwoSides
 from novita_gpu.domain.events import Cause, EventType
 from novita_gpu.domain.instance import CloudId, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
+from novita_gpu.domain.spec import AutoStop
 from novita_gpu.placement import new_id
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.base import Answer, Claim, Delivery, Unavailable
@@ -165,6 +166,23 @@ async def test_t9_what_two_saw_while_they_were_apart_is_one_event(valkey_url: st
         types = [type_ for _, type_ in await one.told(record)]
         assert types == ["instance.running", "instance.ready", "instance.stopping"]
         assert {each.id for each in await pending(one.shared)} == {before.id, ready_here.id, stopping.id}
+        await forget(private)
+
+
+async def test_what_two_people_changed_while_they_were_apart_is_two_events(valkey_url: str) -> None:
+    async with apart(valkey_url) as one, open_store(valkey_url, prefix=new_prefix()) as private:
+        other = Apart(one.shared, private)
+        journals = [Journal(store, Rung(), new_id, None) for store in (one.private, private)]
+        (record,) = await one.parted(ready())
+        await part(known_by(one.shared, {}, alone=False), private, "s2", T0)
+        for minutes, journal, side in zip((5, 50), journals, (one, other), strict=True):
+            here = await side.private.records.load(record.id)
+            assert here
+            changed = replace(here, auto_stop=AutoStop(idle=timedelta(minutes=minutes)))
+            await journal.write(journal.updated(here, changed, CAUSE, T0))
+        await one.meet()
+        await other.meet()
+        assert [type_ for _, type_ in await one.told(record)][1:] == ["instance.updated"] * 2
         await forget(private)
 
 

@@ -139,10 +139,14 @@ class Journal:
         return addressed(event, receiver)
 
     def updated(self, before: Record, after: Record, cause: Cause, at: datetime) -> Change:
-        """A change of policy: an event though the status stays."""
+        """A change of policy: an event though the status stays. It begins no operation: none is like another."""
         facts = difference(before, after)
         note = Note(type=EventType.UPDATED, reason=f"changed: {', '.join(facts)}", facts=facts)
-        return self.change(before, Learned(record=after, notes=(note,)), cause, at)
+        change = self.change(before, Learned(record=after, notes=(note,)), cause, at)
+        return replace(change, events=tuple(self._by_chance(event) for event in change.events))
+
+    def _by_chance(self, event: Event) -> Event:
+        return replace(event, id=self._new_id("evt")) if event.type is EventType.UPDATED else event
 
 
 def _is_delivered(events: tuple[Event, ...]) -> bool:
