@@ -49,6 +49,9 @@ export const COLUMNS = [
   { name: "stop", title: "Stops", by: (i) => Date.parse(stopsAt(i) ?? "") || Infinity, renew: stop },
 ];
 
+// What an address calls it.
+export const keyOf = (column) => column.name.split(" ")[0];
+
 export const NEWEST = (one, other) => (one.createdAt < other.createdAt ? 1 : one.createdAt > other.createdAt ? -1 : one.id < other.id ? 1 : -1);
 
 // By a column, ties by age, so that the order is one and the same each time.
