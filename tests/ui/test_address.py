@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 
 from novita_gpu.api.operation import Scope
 from novita_gpu.domain.instance import Failure
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from tests.api.served import KEYS, Served, served
 from tests.store.samples import creation, new_record
 from tests.ui.dashboard import Seat, seated
@@ -103,6 +103,14 @@ async def test_a_session_that_is_over_leads_back_to_the_same_rows(seat: Seat) ->
     await page.get_by_label("API key").fill(ADMIN)
     await page.keyboard.press("Enter")
     await seat.sees("1 of 22 instances", "#shown")
+
+
+async def test_a_page_that_is_not_there_says_so_and_leads_back(seat: Seat) -> None:
+    page = (await seat.goes("/ui/nix")).page
+    await seat.sees("There is no such page")
+    await page.get_by_role("link", name="To the overview").click()
+    await page.wait_for_url("**/ui")
+    await seat.is_live()
 
 
 async def test_a_link_of_another_site_leads_to_the_same_rows(seat: Seat, api: Served) -> None:

@@ -20,7 +20,7 @@ from novita_gpu.api.operation import Scope
 from novita_gpu.contract import DependencyView, HealthView, ServicesView, time_text
 from novita_gpu.control.verdicts import CHECKS
 from novita_gpu.domain.instance import Wish
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from tests.api.served import KEYS, Served, served
 from tests.plane import KEY, serving
 from tests.server.line import line_to

@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 
 from novita_gpu.api.operation import Scope
 from novita_gpu.domain.instance import Wish
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from tests.api.served import KEYS, Served, served
 from tests.store.samples import creation
 from tests.ui.dashboard import seated
