@@ -131,12 +131,12 @@ async def test_whatever_makes_it_less_than_well_is_said_with_its_reason(
         page = (await seat.goes("/ui")).page
         await seat.sees(f"{name} has 60 s of it", "#banners")
         await seat.sees(f"{name} has 60 s of it", "#lights")
+        assert await page.locator("#lights .light").count() == len(CHECKS)
+        assert await page.locator("#lights .light.degraded").count() == 1
+        names = await page.locator("#lights .light").all_inner_texts()
+        assert not set(names) & set(CHECKS), "each has a name for people"
     finally:
         condition.faults = {}
-    assert await page.locator("#lights .light").count() == len(CHECKS)
-    assert await page.locator("#lights .light.degraded").count() == 1
-    names = await page.locator("#lights .light").all_inner_texts()
-    assert not set(names) & set(CHECKS), "each has a name for people"
 
 
 async def test_what_lies_still_without_the_store_is_one_banner(seat: Seat, condition: Condition) -> None:

@@ -9,6 +9,8 @@ export function usd(amount, places = 2) {
   const most = number !== 0 && Math.abs(number) < 1 ? Math.max(places, 4) : places;
   return `$${number.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: most })}`;
 }
+// What was spent: small sums with as many places as each other.
+export const spent = (amount) => usd(amount, amount && Math.abs(Number(amount)) < 1 && Number(amount) !== 0 ? 4 : 2);
 export const perHour = (amount) => (amount === undefined || amount === null ? NONE : `${usd(amount)}/h`);
 export const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en-US")} ${count === 1 ? one : more}`;
 
