@@ -58,6 +58,7 @@ async def test_search_filters_and_order_are_in_the_address(seat: Seat, browser: 
         await page.locator(".heads .name button").click()
     await page.get_by_label("Search").fill("o")
     await page.get_by_label("Region", exact=True).select_option("EU-DE-01")
+    await page.wait_for_url("**search=o**")
     rows = await names(seat)
     assert rows == sorted(rows, reverse=True)
     assert 1 < len(rows) < 15
@@ -69,6 +70,24 @@ async def test_search_filters_and_order_are_in_the_address(seat: Seat, browser: 
         assert await other.page.get_by_label("Region", exact=True).input_value() == "EU-DE-01"
         heads = other.page.locator('[role=columnheader][aria-sort="descending"]')
         assert await heads.all_inner_texts() == ["Name"]
+
+
+async def test_the_address_is_written_once_for_a_word_that_is_typed(seat: Seat) -> None:
+    page = (await seat.goes("/ui/instances")).page
+    await seat.sees("21 instances", "#shown")
+    await page.evaluate("""() => {
+      const search = document.querySelector("#search");
+      const write = history.replaceState.bind(history);
+      window.written = 0;
+      history.replaceState = (...told) => (window.written++, write(...told));
+      for (const word of ["b", "br", "bro", "brok"]) {
+        search.value = word;
+        search.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+    }""")
+    await page.wait_for_url("**#search=brok")
+    assert await page.evaluate("window.written") == 1
+    assert await names(seat) == ["broken"]
 
 
 async def test_a_link_that_is_followed_on_the_page_itself_is_heard(seat: Seat) -> None:

@@ -6,7 +6,7 @@ import { el, every, fill, find, say, show } from "./dom.js";
 import { Fleet, LIVING } from "./fleet.js";
 import { STATUSES, badge, many } from "./format.js";
 import { begin } from "./shell.js";
-import { recalled, remember, wordsOf } from "./wanted.js";
+import { recalled, remember, rememberTyped, wordsOf } from "./wanted.js";
 import { Windowed } from "./windowed.js";
 
 const picked = new Set();
@@ -100,11 +100,21 @@ function chips() {
 function draw() {
   for (const name of ["search", "billing"]) if (find(`#${name}`).value !== wanted[name]) find(`#${name}`).value = wanted[name];
   find("#deleted").checked = wanted.deleted;
-  words = wordsOf(wanted.search);
   const turned = wanted.isDown ? "descending" : "ascending";
   every("[role=columnheader][aria-sort]").forEach((cell, place) => cell.setAttribute("aria-sort", COLUMNS[place] === wanted.column ? turned : "none"));
   chips();
+  seek();
+}
+
+function seek() {
+  words = wordsOf(wanted.search);
   refresh(true);
+}
+
+function searched(search) {
+  wanted = { ...wanted, search };
+  seek();
+  rememberTyped(wanted);
 }
 
 function becomes(changes) {
@@ -119,7 +129,8 @@ function asked(changes) {
   remember(wanted);
 }
 
-find("#filters").addEventListener("input", ({ target }) => asked({ [target.id]: target.type === "checkbox" ? target.checked : target.value }));
+find("#search").addEventListener("input", ({ target }) => searched(target.value));
+find("#filters").addEventListener("input", ({ target }) => target.id !== "search" && asked({ [target.id]: target.type === "checkbox" ? target.checked : target.value }));
 find("#filters").addEventListener("submit", (event) => event.preventDefault());
 find("#statuses").addEventListener("click", (event) => {
   const status = event.target.closest("[data-status]")?.dataset.status;

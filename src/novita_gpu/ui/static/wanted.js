@@ -2,9 +2,13 @@
 import { COLUMNS, keyOf } from "./columns.js";
 import { STATUSES } from "./format.js";
 
+const RESTS_MS = 200;
+let typed;
+
 export const wordsOf = (search) => search.toLowerCase().split(/\s+/).filter(Boolean);
 
 export function recalled(hash = location.hash) {
+  clearTimeout(typed);
   const told = new URLSearchParams(hash.slice(1));
   const statuses = new Set(told.getAll("status").filter((status) => STATUSES.includes(status)));
   const order = told.get("order") ?? "";
@@ -19,7 +23,14 @@ export function recalled(hash = location.hash) {
   };
 }
 
+// What is typed is written once it rests: a browser takes milliseconds over an address, at each letter.
+export function rememberTyped(wanted) {
+  clearTimeout(typed);
+  typed = setTimeout(() => remember(wanted), RESTS_MS);
+}
+
 export function remember(wanted) {
+  clearTimeout(typed);
   const told = new URLSearchParams();
   for (const name of ["search", "region", "billing"]) if (wanted[name]) told.set(name, wanted[name]);
   for (const status of wanted.statuses) told.append("status", status);
