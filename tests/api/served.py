@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,6 @@ import aiohttp
 import msgspec
 import uvicorn
 from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -25,6 +24,7 @@ from novita_gpu.api.keyring import StoredKeyring
 from novita_gpu.api.limiter import Limiter
 from novita_gpu.api.operation import Principal, Scope
 from novita_gpu.api.origin import Proxies
+from novita_gpu.api.pages import Pages
 from novita_gpu.api.protocol import BoundedHttp
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
@@ -231,7 +231,7 @@ async def served(
     *,
     defaults: Defaults = NO_DEFAULTS,
     protocol: type[Any] = BoundedHttp,
-    pages: Iterable[HTTPRouteHandler] = (),
+    pages: Pages | None = None,
     **parts: Any,
 ) -> AsyncGenerator[Served]:
     """The API for as long as the block runs, with `pages` beside it. `parts` take the place of what it is built of."""

@@ -71,3 +71,13 @@ async def test_prometheus_is_told_of_instances_and_orphans(valkey: str) -> None:
     assert "novita_gpu_orphans 2.0" in lines
     assert "novita_gpu_last_listing_timestamp_seconds 1.7672256e+09" in lines
     assert "novita_gpu_last_sync_timestamp_seconds 1.76722566e+09" in lines
+
+
+async def test_head_is_told_the_status_and_no_body(valkey: str) -> None:
+    for reason, code in (("", 200), ("the records are old", 503)):
+        async with served(valkey, unready=lambda reason=reason: reason) as api:
+            for path in ("/health", "/health/live", "/health/ready"):
+                got, head = await api.get(path, key=None), await api.ask("HEAD", path, key=None)
+                assert (head.status, head.body) == (got.status, b"")
+                assert head.headers["content-type"] == got.headers["content-type"]
+            assert head.status == code

@@ -119,6 +119,22 @@ async def test_a_webhook_is_sent_again(seat: Seat, service: Service, receiver: R
             await asyncio.sleep(0.02)
 
 
+async def test_what_is_on_its_way_is_followed_until_it_has_arrived(
+    seat: Seat, service: Service, receiver: Receiver
+) -> None:
+    receiver.gate.clear()
+    try:
+        await service.ready("slowly-told", webhookUrl=receiver.url)
+        page = (await seat.goes("/ui/instances/slowly-told")).page
+        deliveries = page.locator("#deliveries")
+        await deliveries.get_by_text("on its way").first.wait_for()
+        await seat.is_live()
+    finally:
+        receiver.gate.set()
+    await deliveries.get_by_role("button", name="Send instance.ready again").wait_for()
+    assert await deliveries.get_by_text("on its way").count() == 0
+
+
 async def test_a_refusal_is_told_in_the_services_own_words(seat: Seat, service: Service) -> None:
     await service.create("there-already")
     page = (await seat.goes("/ui/create")).page

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -18,8 +18,9 @@ from playwright.async_api import Browser
 
 from novita_gpu.api.operation import Scope
 from novita_gpu.contract import DependencyView, HealthView, ServicesView, time_text
+from novita_gpu.control.verdicts import CHECKS
 from novita_gpu.domain.instance import Wish
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from tests.api.served import KEYS, Served, served
 from tests.plane import KEY, serving
 from tests.server.line import line_to
@@ -41,21 +42,23 @@ SEEN = """([selector, text]) => new Promise((done) => {
 
 @dataclass
 class Condition:
-    """What health says, as this test has it."""
+    """What health says, as this test has it: the verdict and the reason of each part that is not well."""
 
-    verdict: Any = "up"
-    detail: str = ""
+    faults: dict[str, tuple[Any, str]] = field(default_factory=dict[str, tuple[Any, str]])
 
     def __call__(self, detailed: bool) -> HealthView:
         up: Any = "up"
-        services = ServicesView(
-            novita_api=self.verdict, job_queue=up, cache=up, migration_service=up, auto_stop=up, redis=up
-        )
+        services = ServicesView(novita_api=up, job_queue=up, cache=up, migration_service=up, auto_stop=up, redis=up)
         view = HealthView(
-            status="healthy", timestamp=time_text(datetime.now(UTC)), uptime=1.0, version="test", services=services
+            status="degraded" if self.faults else "healthy",
+            timestamp=time_text(datetime.now(UTC)),
+            uptime=1.0,
+            version="test",
+            services=services,
         )
-        cloud = DependencyView(status=self.verdict, detail=self.detail or None)
-        return replace(view, dependencies={"novitaApi": cloud}) if detailed else view
+        found = {name: self.faults.get(name, (up, "")) for name in CHECKS}
+        told = {name: DependencyView(status=verdict, detail=why or None) for name, (verdict, why) in found.items()}
+        return replace(view, dependencies=told) if detailed else view
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -110,13 +113,42 @@ async def test_an_outage_of_the_cloud_is_told_and_its_end(seat: Seat, condition:
     await seat.page.clock.install()
     page = (await seat.goes("/ui")).page
     await seat.is_live()
-    condition.verdict, condition.detail = "down", f"it said {HOSTILE}"
+    condition.faults = {"novitaApi": ("down", f"it said {HOSTILE}")}
     await page.clock.fast_forward(11_000)
     await seat.sees("The cloud does not answer as it should")
     await seat.sees(HOSTILE, "#banners")
-    condition.verdict, condition.detail = "up", ""
+    condition.faults = {}
     await page.clock.fast_forward(11_000)
     await page.locator("#banners p").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+async def test_whatever_makes_it_less_than_well_is_said_with_its_reason(
+    seat: Seat, condition: Condition, name: str
+) -> None:
+    condition.faults = {name: ("degraded", f"{name} has 60 s of it")}
+    try:
+        page = (await seat.goes("/ui")).page
+        await seat.sees(f"{name} has 60 s of it", "#banners")
+        await seat.sees(f"{name} has 60 s of it", "#lights")
+        assert await page.locator("#lights .light").count() == len(CHECKS)
+        assert await page.locator("#lights .light.degraded").count() == 1
+        names = await page.locator("#lights .light").all_inner_texts()
+        assert not set(names) & set(CHECKS), "each has a name for people"
+    finally:
+        condition.faults = {}
+
+
+async def test_what_lies_still_without_the_store_is_one_banner(seat: Seat, condition: Condition) -> None:
+    rest = dict.fromkeys(("queue", "workers", "sweep", "sync", "autoStop", "webhooks"), ("down", ""))
+    condition.faults = {"store": ("down", "it is full"), **rest}
+    try:
+        page = (await seat.goes("/ui")).page
+        await seat.sees("it is full", "#banners")
+        assert await page.locator("#banners p").count() == 1
+        assert await page.locator("#lights").get_by_text("down – the store is").count() == len(rest)
+    finally:
+        condition.faults = {}
 
 
 async def test_a_lost_connection_is_told_and_heals_without_a_gap(browser: Browser, api: Served) -> None:

@@ -8,6 +8,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from novita_gpu.api.operation import Scope
+from novita_gpu.ui import PAGES as PAGES_OF_UI
+from tests.api.served import KEYS, served
 from tests.architecture.pages import ROOT
 from tests.plane import KEY, PRODUCT, Service, serving
 from tests.ui.dashboard import PHONE, Seat, seated
@@ -26,6 +29,22 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "phone": {**PHONE, "color_scheme": "dark"},
 }
+
+
+# Words in tables that are broken though they would fit into a line.
+BROKEN = """() => [...document.querySelectorAll("table td, table th, #lights b")].flatMap((cell) => {
+  const found = [];
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+    for (const { 0: word, index } of node.data.matchAll(/[A-Za-z0-9]{2,14}/g)) {
+      const range = document.createRange();
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      if (new Set([...range.getClientRects()].map((rect) => rect.top)).size > 1) found.push(word);
+    }
+  }
+  return found;
+})"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,3 +117,46 @@ async def test_dark_is_dark_and_light_is_light(browser: Browser, service: Servic
             colours = await seat.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
             level = sum(int(part) for part in colours.strip("rgb()").split(","))
             assert (level < 3 * 64) == is_dark
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_no_word_of_a_table_is_broken(browser: Browser, service: Service, look: str) -> None:
+    async with seated(browser, service.root, KEY, **LOOKS[look]) as seat:
+        for path in PAGES:
+            await shown(seat, path)
+            assert await seat.page.evaluate(BROKEN) == [], path
+
+
+async def test_on_a_phone_statuses_and_stops_stand_in_one_line(browser: Browser, service: Service) -> None:
+    ends = """() => [...document.querySelectorAll(".rows .state > :last-child, .rows .stop time")]
+      .map((node) => Math.round(node.getBoundingClientRect().right))"""
+    async with seated(browser, service.root, KEY, **PHONE) as seat:
+        await shown(seat, "/ui/instances")
+        await seat.sees("busy", ".rows")
+        assert len(set(await seat.page.evaluate(ends))) == 1
+
+
+async def test_small_sums_have_as_many_places_as_each_other(browser: Browser, service: Service) -> None:
+    sums = """async (amounts) => {
+      const { spent } = await import(document.querySelector("link[href$='/format.js']").href);
+      return amounts.map(spent);
+    }"""
+    async with seated(browser, service.root, KEY) as seat:
+        await shown(seat, "/ui")
+        told = await seat.page.evaluate(sums, ["0.111", "0.1109", "0", "12.5", None])
+    assert told == ["$0.1110", "$0.1109", "$0.00", "$12.50", "–"]
+
+
+async def test_a_log_is_empty_until_something_happens(browser: Browser, valkey_url: str) -> None:
+    async with served(valkey_url, pages=PAGES_OF_UI) as api, seated(browser, api.root, KEYS[Scope.ADMIN]) as seat:
+        await (await seat.goes("/ui/system")).is_live()
+        nothing = seat.page.get_by_text("Nothing has happened yet.")
+        box = await nothing.bounding_box()
+        assert box
+        assert box["width"] > 200
+        assert box["height"] < 40
+        unused = seat.page.locator("#caches tr").filter(has_text="templates")
+        assert "%" not in await unused.inner_text()
+        await api.created("first")
+        await seat.sees("first", "#log")
+        assert await nothing.count() == 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 
 from novita_gpu.api.operation import Scope
 from novita_gpu.domain.instance import Wish
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from tests.api.served import KEYS, Served, served
 from tests.store.samples import creation
 from tests.ui.dashboard import seated
@@ -24,8 +24,8 @@ MANY = 5_000
 EVENTS = int(os.environ.get("EVENTS", "800"))
 ADMIN = KEYS[Scope.ADMIN]
 KIB = 1024
-# A machine that does much else besides is slower than a reader's; a fault of ours is slower by far.
-SLACK = 3
+# What else a machine does makes it slower and never quicker, so the best of some attempts tells of ours.
+ATTEMPTS = 6
 # When this is to be seen first, in ms from the begin of the page.
 NOTED = """
 new MutationObserver((_, looks) => {
@@ -75,6 +75,16 @@ async def many(valkey_url: str) -> AsyncGenerator[Served]:
         yield api
 
 
+async def least(limit: float, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """The best of some attempts, by the first of what each answers; one within the limit is good enough."""
+    found: list[Any] = []
+    for _ in range(ATTEMPTS):
+        found.append(await attempt())
+        if found[-1][0] < limit:
+            break
+    return min(found)
+
+
 async def first_seen(browser: Browser, root: str, path: str, selector: str, holds: str) -> Any:
     """When it was first seen, and what was sent until the page was whole."""
     async with seated(browser, root, ADMIN) as seat:
@@ -90,19 +100,21 @@ async def test_the_first_view_is_small_and_soon(
 ) -> None:
     async with served(valkey_url, pages=PAGES) as api:
         await api.created("one")
-        took, sent = await first_seen(browser, api.root, "/ui", "#counts .status", "true")
+        how = (browser, api.root, "/ui", "#counts .status", "true")
+        took, sent = await least(300, lambda: first_seen(*how))
     figure(f"dashboard: first view {sent / KIB:.0f} KiB, useful after {took:.0f} ms")
     assert sent < 100 * KIB
-    assert took < 300 * SLACK
+    assert took < 300
 
 
 async def test_a_table_of_five_thousand_is_ready_in_a_second(
     browser: Browser, many: Served, figure: Callable[[str], None]
 ) -> None:
     whole = f"node.textContent.startsWith('{MANY:,} instances')"
-    took, _ = await first_seen(browser, many.root, "/ui/instances", "#shown", whole)
+    how = (browser, many.root, "/ui/instances", "#shown", whole)
+    took, _ = await least(1000, lambda: first_seen(*how))
     figure(f"dashboard: a table of {MANY:,} is ready after {took:.0f} ms")
-    assert took < 1000 * SLACK
+    assert took < 1000
 
 
 async def test_the_memory_of_the_tab_is_steady(
@@ -134,10 +146,14 @@ async def test_a_step_of_filter_or_scroll_is_quick(
     async with seated(browser, many.root, ADMIN) as seat:
         await seat.goes("/ui/instances")
         await seat.sees(f"{MANY:,} instances", "#shown")
-        took = await seat.page.evaluate(STEPS)
-    scroll, filtering = took["scroll"], took["filter"]
+
+        async def steps() -> Any:
+            told = await seat.page.evaluate(STEPS)
+            return max(told["scroll"][0], told["filter"][0]), told["scroll"], told["filter"], told["rows"]
+
+        _, scroll, filtering, rows = await least(50, steps)
     told = "{:.0f} ms a step, at most {:.0f}"
     figure(f"dashboard: of {MANY:,}, scrolling {told.format(*scroll)}; filtering {told.format(*filtering)}")
-    assert took["rows"] < 60
-    assert scroll[0] < 50 * SLACK
-    assert filtering[0] < 50 * SLACK
+    assert rows < 60
+    assert scroll[0] < 50
+    assert filtering[0] < 50

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from novita_gpu.api.operation import Operation, Scope
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from novita_gpu.ui.assets import ASSETS, BUILD, imports
 from tests.api.served import KEYS, Served, served
 
@@ -115,7 +115,7 @@ async def test_behind_tls_the_cookie_is_for_tls_alone(api: Served) -> None:
 
 
 def test_s1_every_page_is_open_as_it_asks_itself_and_the_way_out_needs_a_session() -> None:
-    operations = [handler.opt["operation"] for handler in PAGES]
+    operations = [handler.opt["operation"] for handler in PAGES.routes]
     assert all(isinstance(each, Operation) and not each.listed for each in operations)
     assert [each.id for each in operations if each.scope] == ["logOut"]
 
@@ -174,6 +174,58 @@ async def test_assets_are_kept_for_ever_and_small(api: Served) -> None:
         assert gzip.decompress(asset.packed) == asset.body
     old = await asks(api, "GET", "/ui/static/000000000000/style.css")
     assert (old.status, old.headers["cache-control"]) == (200, "no-store")
+
+
+A_BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
+WRONG = (
+    ("/ui/nix", 404, "There is no such page"),
+    ("/ui/instances/a/b", 404, "There is no such page"),
+    ("/ui?x=1", 400, "this route takes no query"),
+    ("/ui/static/000000000000/nix.js", 404, "There is no such page"),
+)
+
+
+@pytest.mark.parametrize(("path", "status", "said"), WRONG)
+async def test_what_is_wrong_is_told_as_a_page_to_who_asks_for_one(
+    api: Served, path: str, status: int, said: str
+) -> None:
+    page = await asks(api, "GET", path, Accept=A_BROWSER)
+    assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert said in page.text
+    assert 'href="/ui"' in page.text and page.headers["x-request-id"] in page.text
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "private, no-store"
+    for kind in ("*/*", "application/json"):
+        answer = await asks(api, "GET", path, Accept=kind)
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+
+
+async def test_the_api_answers_a_browser_as_everybody(api: Served) -> None:
+    for path in ("/api/instances", "/api/nix", "/nix", "/uix"):
+        answer = await asks(api, "GET", path, Accept=A_BROWSER)
+        assert answer.headers["content-type"] == "application/json"
+
+
+async def test_what_is_refused_before_any_route_is_a_page_too(api: Served) -> None:
+    page = await asks(api, "GET", f"/ui/{'x' * 9000}", Accept=A_BROWSER)
+    assert (page.status, page.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert "must have at most" in page.text
+
+
+async def test_s4_an_error_repeats_nothing_as_html(api: Served) -> None:
+    page = await asks(api, "GET", "/ui/login?next=/ui&%3Cscript%3Ealert(1)%3C/script%3E=1", Accept=A_BROWSER)
+    assert page.status == 400
+    assert "<script>alert" not in page.text
+
+
+async def test_head_says_of_a_page_what_get_does_without_it(api: Served) -> None:
+    cookie = await logged_in(api)
+    paths = (*PATHS, "/", "/ui/login", "/ui/nix", f"/ui/static/{BUILD}/style.css", "/docs", "/openapi.json")
+    for path in paths:
+        got, head = [await asks(api, method, path, Cookie=cookie, Accept=A_BROWSER) for method in ("GET", "HEAD")]
+        assert (head.status, head.text) == (got.status, "")
+        for name in ("content-type", "content-length", "location", "content-security-policy", "cache-control"):
+            assert head.headers.get(name) == got.headers.get(name), (path, name)
 
 
 def test_scripts_never_read_text_as_html() -> None:

@@ -1,6 +1,7 @@
 """The application: every route, behind the guard, with every error as the public envelope."""
 
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPMethod
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from novita_gpu.api.edge import Edge, ids_of
 from novita_gpu.api.gate import Gate, routes_of
 from novita_gpu.api.guard import guard
 from novita_gpu.api.openapi import document
+from novita_gpu.api.pages import Pages
 from novita_gpu.api.problems import answered
 from novita_gpu.api.routes import (
     api_keys,
@@ -64,18 +66,16 @@ ROUTES = (
 WATCHED = (*health.ROUTES, metrics.text)
 
 
-def build_app(
-    parts: Parts, pages: Iterable[HTTPRouteHandler] = (), routes: Iterable[HTTPRouteHandler] = ROUTES
-) -> Litestar:
+def build_app(parts: Parts, pages: Pages | None = None, routes: Iterable[HTTPRouteHandler] = ROUTES) -> Litestar:
     """The ASGI application made of these parts, and `pages` beside the API behind the same guard.
 
     It owns none of the parts: who built them closes them.
     """
     desk = Desk(parts)
     app = Litestar(
-        route_handlers=[*routes, *pages],
+        route_handlers=[*routes, *(pages.routes if pages else ())],
         guards=[guard],
-        exception_handlers={Exception: _as_problem, HTTPException: _as_problem},
+        exception_handlers=dict.fromkeys((Exception, HTTPException), partial(_as_problem, pages)),
         request_max_body_size=MAX_BODY,
         state=State({"desk": desk}),
         openapi_config=None,
@@ -91,6 +91,7 @@ def build_app(
         now=parts.now,
         slow=parts.slow_request,
         cors=parts.cors,
+        pages=pages,
     )
     app.asgi_handler = cast("Any", edge)
     return app
@@ -101,12 +102,14 @@ def end_held(app: Litestar) -> None:
     app.state["desk"].close()
 
 
-def _as_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    answer = answered(error, request_id=ids_of(request.scope).request, now=request.app.state["desk"].parts.now())
-    headers = dict(answer.headers)
+def _as_problem(pages: Pages | None, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    request_id = ids_of(request.scope).request
+    answer = answered(error, request_id=request_id, now=request.app.state["desk"].parts.now())
+    answer = pages.told(request.scope, answer, request_id) if pages else answer
+    headers = {"content-type": answer.media_type, **answer.headers}
     if answer.status == 405:
         headers["allow"] = ", ".join(_allowed(request))
-    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
+    return Response(answer.body, status_code=answer.status, headers=headers)
 
 
 def _allowed(request: Request[Any, Any, Any]) -> list[str]:

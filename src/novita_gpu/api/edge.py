@@ -11,6 +11,7 @@ from opentelemetry.trace import Span, SpanKind
 from novita_gpu import observe
 from novita_gpu.api.cors import Cors
 from novita_gpu.api.limiter import SPAN_S, Quota
+from novita_gpu.api.pages import Pages
 from novita_gpu.api.problems import answered
 from novita_gpu.domain.value import Value
 from novita_gpu.figures import Figures
@@ -56,9 +57,10 @@ class Edge:
         now: Callable[[], datetime],
         slow: timedelta,
         cors: Cors,
+        pages: Pages | None,
     ) -> None:
         self._app, self._figures, self._new_id, self._now = app, figures, new_id, now
-        self._slow, self._cors = slow, cors
+        self._slow, self._cors, self._pages = slow, cors, pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +79,7 @@ class Edge:
             try:
                 await self._answer(scope, receive, sender)
             except Exception as error:
-                await self._rescued(error, ids, sender)
+                await self._rescued(error, ids, scope, sender)
             finally:
                 self._tell(scope, sender.status, parts, time.perf_counter() - began)
                 _name(it, scope, sender.status)
@@ -102,13 +104,14 @@ class Edge:
         request = observe.id_or_new(given.get("x-request-id"), lambda: self._new_id("req"))
         return Ids(request=request, correlation=observe.id_or_new(given.get("x-correlation-id"), lambda: request))
 
-    async def _rescued(self, error: Exception, ids: Ids, sender: "_Sender") -> None:
+    async def _rescued(self, error: Exception, ids: Ids, scope: Scope, sender: "_Sender") -> None:
         if sender.status:
             log.error("answer.broken_off", exc_info=error)
             raise error
         answer = answered(error, request_id=ids.request, now=self._now())
+        answer = self._pages.told(scope, answer, ids.request) if self._pages else answer
         headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-        await sender.whole(answer.status, [(b"content-type", b"application/json"), *headers], answer.body)
+        await sender.whole(answer.status, [(b"content-type", answer.media_type.encode()), *headers], answer.body)
 
     def _added(self, scope: Scope) -> Iterator[Header]:
         """What every answer to this request bears."""

@@ -123,7 +123,8 @@ def _operations(app: Litestar) -> Iterator[tuple[str, str, Operation]]:
         for handler in route.route_handlers:
             operation = cast("Operation | None", handler.opt.get("operation"))
             if operation and operation.listed:
-                yield from ((route.path_format, method, operation) for method in sorted(handler.http_methods))
+                methods = sorted(handler.http_methods - {"HEAD"})  # says nothing of its own
+                yield from ((route.path_format, method, operation) for method in methods)
 
 
 def _kinds(operation: Operation) -> Iterator[type[Body] | type[View]]:

@@ -84,7 +84,7 @@ class Answered:
     """A finished answer. `kept`: it is stored already for its Idempotency-Key.
 
     `again`: what is stored in its place, where it holds a secret that is told once.
-    `retryable`: the same request may succeed later, so this is no answer to keep.
+    `retryable`: the same request may succeed later, so this is no answer to keep. `problem`: what it tells of.
     """
 
     status: int
@@ -93,6 +93,8 @@ class Answered:
     kept: bool = False
     again: bytes = b""
     retryable: bool = False
+    media_type: str = "application/json"
+    problem: Problem | None = None
 
 
 def problem_of(error: Exception) -> Problem:
@@ -153,7 +155,8 @@ def answered(error: Exception, *, request_id: str, now: datetime) -> Answered:
         retryable=True if retryable else None,
         retry_after=pause or None,
     )
-    return Answered(status=code, body=encode(envelope), headers=_headers(problem, error, pause), retryable=retryable)
+    headers = _headers(problem, error, pause)
+    return Answered(status=code, body=encode(envelope), headers=headers, retryable=retryable, problem=problem)
 
 
 def _headers(problem: Problem, error: Exception, pause: timedelta | None) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from http import HTTPStatus
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from novita_gpu.api.operation import Principal, Scope
+from novita_gpu.domain.errors import Invalid, Problem
 from novita_gpu.domain.events import EventType
 from novita_gpu.domain.instance import Record, Status, status
 from novita_gpu.domain.value import Value
@@ -93,6 +95,12 @@ def shown(page: Page, seat: Seat, **facts: object) -> bytes:
 
 def login(message: str, onward: str) -> bytes:
     return _rendered("login", message=message, onward=onward)
+
+
+def wrong(status: int, problem: Problem, request_id: str) -> bytes:
+    faults = problem.faults if isinstance(problem, Invalid) else ()
+    title = "There is no such page" if status == HTTPStatus.NOT_FOUND else "That did not work"
+    return _rendered("wrong", title=title, problem=problem, faults=faults, request_id=request_id)
 
 
 def _rendered(name: str, **facts: object) -> bytes:

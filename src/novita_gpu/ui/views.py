@@ -5,16 +5,18 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from litestar import Request, get, post
+from litestar import Request, post
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.api.desk import desk_of
 from novita_gpu.api.guard import address_of, by_key, principal_of, session_of
+from novita_gpu.api.look import look
 from novita_gpu.api.operation import Operation, Scope
+from novita_gpu.api.pages import Pages, WrongPage
 from novita_gpu.api.reading import asked
 from novita_gpu.api.session import borne, change_token, cookie, from_here, no_cookies
 from novita_gpu.contract import Request as Body
-from novita_gpu.domain.errors import Missing
+from novita_gpu.domain.errors import Missing, Problem
 from novita_gpu.ui import pages
 from novita_gpu.ui.assets import ASSETS, BUILD
 from novita_gpu.ui.pages import CSP, Page, Seat, counted
@@ -73,39 +75,39 @@ def _onward(place: str) -> str:
     return place if _OURS.fullmatch(place) else HOME
 
 
-@get("/", operation=_operation("getRoot", "The way to the dashboard"))
+@look("/", operation=_operation("getRoot", "The way to the dashboard"))
 async def root() -> ASGIResponse:
     return _to(HOME)
 
 
-@get("/ui", operation=_operation("getOverview", "What runs, what it costs, what needs somebody"))
+@look("/ui", operation=_operation("getOverview", "What runs, what it costs, what needs somebody"))
 async def overview(request: Asked) -> ASGIResponse:
     """How many there are is on it when it comes, the rest once its script has asked."""
     view = desk_of(request).parts.store.view
     return _shown(request, pages.OVERVIEW, counts=counted(view.all()) if view.loaded else None)
 
 
-@get("/ui/instances", operation=_operation("getInstancesPage", "All instances"))
+@look("/ui/instances", operation=_operation("getInstancesPage", "All instances"))
 async def instances(request: Asked) -> ASGIResponse:
     return _shown(request, pages.INSTANCES)
 
 
-@get("/ui/instances/{ref:str}", operation=_operation("getInstancePage", "One instance"))
+@look("/ui/instances/{ref:str}", operation=_operation("getInstancePage", "One instance"))
 async def instance(request: Asked) -> ASGIResponse:
     return _shown(request, pages.INSTANCE, ref=str(request.path_params["ref"]))
 
 
-@get("/ui/create", operation=_operation("getCreatePage", "A new instance"))
+@look("/ui/create", operation=_operation("getCreatePage", "A new instance"))
 async def create(request: Asked) -> ASGIResponse:
     return _shown(request, pages.CREATE)
 
 
-@get("/ui/system", operation=_operation("getSystemPage", "Sync, caches, keys, webhooks, log, settings"))
+@look("/ui/system", operation=_operation("getSystemPage", "Sync, caches, keys, webhooks, log, settings"))
 async def system(request: Asked) -> ASGIResponse:
     return _shown(request, pages.SYSTEM)
 
 
-@get(LOGIN, operation=_operation("getLogin", "The way in", query=LoginQuery))
+@look(LOGIN, operation=_operation("getLogin", "The way in", query=LoginQuery))
 async def login_page(request: Asked) -> ASGIResponse:
     return _login("", _onward(asked(request, LoginQuery).next), 200)
 
@@ -135,7 +137,7 @@ async def log_out(request: Asked) -> ASGIResponse:
     return _to(LOGIN, *no_cookies())
 
 
-@get("/ui/static/{of:str}/{name:path}", operation=_operation("getAsset", "A script, style or picture"))
+@look("/ui/static/{of:str}/{name:path}", operation=_operation("getAsset", "A script, style or picture"))
 async def asset(request: Asked) -> ASGIResponse:
     """One of an older page's set is answered by today's, and not to be kept."""
     found = ASSETS.get(str(request.path_params["name"]).removeprefix("/"))
@@ -151,4 +153,9 @@ async def asset(request: Asked) -> ASGIResponse:
     return ASGIResponse(body=body, media_type=found.media_type, headers=headers)
 
 
-ROUTES = (root, overview, instances, instance, create, system, login_page, log_in, log_out, asset)
+def _wrong(status: int, problem: Problem, request_id: str) -> WrongPage:
+    return WrongPage(body=pages.wrong(status, problem, request_id), headers=_PAGE)
+
+
+_ROUTES = (root, overview, instances, instance, create, system, login_page, log_in, log_out, asset)
+PAGES = Pages(routes=_ROUTES, below=HOME, wrong=_wrong)

@@ -21,7 +21,7 @@ from novita_gpu.control.recoveries import Recoveries
 from novita_gpu.egress import check_resolved, check_url
 from novita_gpu.placement import new_id, utc_now
 from novita_gpu.policies import defaults_of, idle_policy_of, policy_of, settings_view
-from novita_gpu.ui import ROUTES as PAGES
+from novita_gpu.ui import PAGES
 from novita_gpu.webhooks import Outbox, Registry
 from novita_gpu.wiring.admission import admission
 from novita_gpu.wiring.gauges import Gauges

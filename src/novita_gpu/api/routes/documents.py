@@ -3,10 +3,11 @@
 from importlib.resources import files
 from typing import Any
 
-from litestar import Request, get
+from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.api.desk import desk_of
+from novita_gpu.api.look import look
 from novita_gpu.api.operation import Operation
 from novita_gpu.api.prepared import tagged
 
@@ -34,22 +35,22 @@ def _unchanging(request: Asked, body: bytes, media_type: str) -> ASGIResponse:
     return tagged(request, body, {"cache-control": "no-cache", "content-security-policy": CSP}, media_type)
 
 
-@get("/openapi.json", operation=_operation("getOpenApi", "This document", "application/json"))
+@look("/openapi.json", operation=_operation("getOpenApi", "This document", "application/json"))
 async def openapi(request: Asked) -> ASGIResponse:
     return _unchanging(request, desk_of(request).openapi, "application/json")
 
 
-@get("/docs", operation=_operation("getDocs", "This document as a page", "text/html"))
+@look("/docs", operation=_operation("getDocs", "This document as a page", "text/html"))
 async def docs(request: Asked) -> ASGIResponse:
     return _unchanging(request, PAGE["docs.html"], "text/html")
 
 
-@get("/docs/docs.js", operation=_operation("getDocsScript", "The page's script", "text/javascript", listed=False))
+@look("/docs/docs.js", operation=_operation("getDocsScript", "The page's script", "text/javascript", listed=False))
 async def script(request: Asked) -> ASGIResponse:
     return _unchanging(request, PAGE["docs.js"], "text/javascript")
 
 
-@get("/docs/docs.css", operation=_operation("getDocsStyle", "The page's style", "text/css", listed=False))
+@look("/docs/docs.css", operation=_operation("getDocsStyle", "The page's style", "text/css", listed=False))
 async def style(request: Asked) -> ASGIResponse:
     return _unchanging(request, PAGE["docs.css"], "text/css")
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from litestar import Request, get
+from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from novita_gpu.api.desk import desk_of
 from novita_gpu.api.guard import may
+from novita_gpu.api.look import look
 from novita_gpu.api.operation import Operation, Scope
 from novita_gpu.contract import HealthView, ProbeView, View, encode
 
@@ -24,7 +25,7 @@ def _answer(view: View, *, well: bool) -> ASGIResponse:
     return ASGIResponse(body=encode(view), status_code=200 if well else 503)
 
 
-@get(
+@look(
     "/health", operation=_operation("getHealth", "The whole, from checks made in the background", HealthView, 200, 503)
 )
 async def health(request: Asked) -> ASGIResponse:
@@ -32,12 +33,12 @@ async def health(request: Asked) -> ASGIResponse:
     return _answer(view, well=view.status != "unhealthy")
 
 
-@get("/health/live", operation=_operation("getLiveness", "The process answers", ProbeView, 200))
+@look("/health/live", operation=_operation("getLiveness", "The process answers", ProbeView, 200))
 async def live() -> ASGIResponse:
     return _answer(ProbeView(status="healthy"), well=True)
 
 
-@get("/health/ready", operation=_operation("getReadiness", "Requests can be served", ProbeView, 200, 503))
+@look("/health/ready", operation=_operation("getReadiness", "Requests can be served", ProbeView, 200, 503))
 async def ready(request: Asked) -> ASGIResponse:
     """Whether requests should come here. Where the store is out they should: reads are answered from memory."""
     desk = desk_of(request)

@@ -44,7 +44,7 @@ async function asked(method, path, given, headers = {}) {
   heardTime(answer.headers.get("date"));
   if (answer.status === 304) return { is304: true };
   if (answer.status === 401) {
-    location.assign(`/ui/login?next=${encodeURIComponent(location.pathname)}`);
+    location.assign(`/ui/login?next=${encodeURIComponent(location.pathname)}${location.hash}`);
     throw new Refusal(401, { code: "UNAUTHORIZED", message: "This session is over." });
   }
   const told = await answer.json().catch(() => ({}));

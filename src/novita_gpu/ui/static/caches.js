@@ -2,11 +2,11 @@
 import { getIfThere, may, post } from "./api.js";
 import { el, facts, row, table } from "./dom.js";
 import { asked } from "./dialog.js";
-import { many } from "./format.js";
+import { NONE, many } from "./format.js";
 import { Panel, press } from "./panel.js";
 import { doing } from "./told.js";
 
-const percent = (ratio) => (ratio === undefined ? "–" : `${Math.round(ratio * 100)} %`);
+const percent = (ratio) => (ratio === undefined ? NONE : `${Math.round(ratio * 100)} %`);
 
 export function beginCaches() {
   const panel = new Panel("caches");
@@ -17,7 +17,7 @@ export function beginCaches() {
     load();
   };
   const draw = ({ cacheManager, summary }) => {
-    const rows = Object.entries(cacheManager.stats).map(([name, of]) => row(name, String(of.size), of.hits.toLocaleString("en-US"), of.misses.toLocaleString("en-US"), percent(of.hitRatio), press("Clear", (button) => clear(button, name), { "aria-label": `Clear ${name}`, data: { key: `clear ${name}` }, ...lacks })));
+    const rows = Object.entries(cacheManager.stats).map(([name, of]) => row(name, String(of.size), of.hits.toLocaleString("en-US"), of.misses.toLocaleString("en-US"), of.hits + of.misses ? percent(of.hitRatio) : NONE, press("Clear", (button) => clear(button, name), { "aria-label": `Clear ${name}`, data: { key: `clear ${name}` }, ...lacks })));
     return [facts([["Entries", String(summary.totalEntries)], ["Hits", percent(summary.overallHitRatio)]]), rows.length ? table(["Cache", "Entries", "Hits", "Misses", "Ratio", ""], rows, { label: "Caches" }) : el("p", { class: "soft" }, many(0, "cache"))];
   };
   const load = () => panel.load(() => getIfThere("/api/cache/stats"), draw);

@@ -1,6 +1,6 @@
 // The columns of the table of instances: what each shows, and by what it is sorted.
 import { el, say } from "./dom.js";
-import { NONE, RUNS, badge, gpu, perHour, statusSince, stopsAt, usd } from "./format.js";
+import { NONE, RUNS, badge, gpu, perHour, spent, statusSince, stopsAt } from "./format.js";
 import { now, retime, when } from "./time.js";
 
 const SOON_MS = 10 * 60_000;
@@ -43,11 +43,14 @@ export const COLUMNS = [
   { name: "region", title: "Region", by: (i) => i.region ?? "", renew: text((i) => i.region) },
   { name: "price right", title: "Price", by: (i) => Number(i.pricePerHour ?? 0), renew: text((i) => perHour(i.pricePerHour)) },
   { name: "spot", title: "Billing", by: (i) => i.billingMode, renew: text((i) => (i.billingMode === "spot" ? "spot" : "on demand")) },
-  { name: "cost right", title: "Cost", by: (i) => Number(i.costUsd), renew: text((i) => usd(i.costUsd)) },
+  { name: "cost right", title: "Cost", by: (i) => Number(i.costUsd), renew: text((i) => spent(i.costUsd)) },
   { name: "uptime", title: "Uptime", by: (i) => Date.parse(running(i) ?? "") || Infinity, renew: (cell, i) => timed(cell, running(i), "since") },
   { name: "active", title: "Last activity", by: (i) => -(Date.parse(i.autoStop.lastActivityAt ?? "") || 0), renew: (cell, i) => timed(cell, i.autoStop.lastActivityAt, "ago") },
   { name: "stop", title: "Stops", by: (i) => Date.parse(stopsAt(i) ?? "") || Infinity, renew: stop },
 ];
+
+// What an address calls it.
+export const keyOf = (column) => column.name.split(" ")[0];
 
 export const NEWEST = (one, other) => (one.createdAt < other.createdAt ? 1 : one.createdAt > other.createdAt ? -1 : one.id < other.id ? 1 : -1);
 

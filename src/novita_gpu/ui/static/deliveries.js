@@ -7,6 +7,7 @@ import { when } from "./time.js";
 import { doing } from "./told.js";
 
 const SOON_MS = 700;
+const AGAIN_MS = 4000; // while one is on its way: no event tells that it has arrived
 const WORDS = { pending: "on its way", delivered: "delivered", exhausted: "given up" };
 const LIGHTS = { pending: "degraded", delivered: "up", exhausted: "down" };
 
@@ -25,16 +26,23 @@ export class Deliveries {
     return this.load();
   }
 
-  soon() {
-    this.#due ??= setTimeout(() => {
-      this.#due = undefined;
-      this.load();
-    }, SOON_MS);
+  soon(ms = SOON_MS) {
+    const at = Date.now() + ms;
+    if (this.#due?.at <= at) return;
+    clearTimeout(this.#due?.timer);
+    this.#due = { at, timer: setTimeout(() => this.#look(), ms) };
+  }
+
+  #look() {
+    this.#due = undefined;
+    if (document.hidden) this.soon(AGAIN_MS);
+    else this.load();
   }
 
   async load() {
     try {
       const { deliveries, nextCursor } = await get(`/api/webhooks/deliveries${query(this.#filter)}`);
+      if (deliveries.some((one) => one.status === "pending")) this.soon(AGAIN_MS);
       const rows = deliveries.map((one) => this.#row(one));
       fill(this.#place, rows.length ? table(["Event", "To", "State", "Last answer", ""], rows, { label: "Deliveries" }) : el("p", { class: "soft" }, "Nothing was sent."), nextCursor && el("p", { class: "soft" }, `The newest ${deliveries.length}.`));
     } catch (error) {

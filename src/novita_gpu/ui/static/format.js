@@ -3,14 +3,24 @@ import { el } from "./dom.js";
 
 export const NONE = "–";
 
+// A formatter takes far longer to make than to use.
+const formatters = new Map();
+function formatted(number, least, most) {
+  const key = `${least} ${most}`;
+  if (!formatters.has(key)) formatters.set(key, new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most }));
+  return formatters.get(key).format(number);
+}
+
 export function usd(amount, places = 2) {
   if (amount === undefined || amount === null) return NONE;
   const number = Number(amount);
   const most = number !== 0 && Math.abs(number) < 1 ? Math.max(places, 4) : places;
-  return `$${number.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: most })}`;
+  return `$${formatted(number, places, most)}`;
 }
+// What was spent: small sums with as many places as each other.
+export const spent = (amount) => usd(amount, amount && Math.abs(Number(amount)) < 1 && Number(amount) !== 0 ? 4 : 2);
 export const perHour = (amount) => (amount === undefined || amount === null ? NONE : `${usd(amount)}/h`);
-export const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en-US")} ${count === 1 ? one : more}`;
+export const many = (count, one, more = `${one}s`) => `${formatted(count, 0, 0)} ${count === 1 ? one : more}`;
 
 export function hours(count) {
   if (count === undefined || count === null) return NONE;

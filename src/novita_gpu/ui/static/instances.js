@@ -6,13 +6,18 @@ import { el, every, fill, find, say, show } from "./dom.js";
 import { Fleet, LIVING } from "./fleet.js";
 import { STATUSES, badge, many } from "./format.js";
 import { begin } from "./shell.js";
+import { recalled, remember, rememberTyped, wordsOf } from "./wanted.js";
 import { Windowed } from "./windowed.js";
 
-const fleet = new Fleet();
 const picked = new Set();
-const wanted = { words: [], region: "", billing: "", statuses: new Set() };
-let sorted = { column: null, isDown: false };
+let wanted = recalled();
+let words = [];
 let shown = [];
+const fleet = new Fleet(of(wanted));
+
+function of({ deleted }) {
+  return deleted ? STATUSES : LIVING;
+}
 
 const bulk = new Bulk(find("#bulk"), () => shown.filter((one) => picked.has(one.id)), () => pick([]));
 const all = el("input", { type: "checkbox", "aria-label": "Select all that are shown", onchange: (event) => pick(event.target.checked ? shown.map((one) => one.id) : []) });
@@ -52,9 +57,8 @@ function pick(ids) {
 }
 
 function sort(column) {
-  sorted = { column, isDown: sorted.column === column && !sorted.isDown };
-  every("[role=columnheader][aria-sort]").forEach((cell, place) => cell.setAttribute("aria-sort", COLUMNS[place] === column ? (sorted.isDown ? "descending" : "ascending") : "none"));
-  refresh(true);
+  const isDown = wanted.column === column && !wanted.isDown;
+  asked({ column, isDown });
 }
 
 const saying = (one) => `${one.name} ${one.id} ${one.novitaInstanceId ?? ""} ${one.productName} ${one.region ?? ""} ${one.statusReason ?? ""} ${one.error?.message ?? ""}`.toLowerCase();
@@ -64,10 +68,10 @@ function says(one, word) {
   return spoken.get(one).includes(word);
 }
 
-const fits = (one) => (!wanted.statuses.size || wanted.statuses.has(one.status)) && (!wanted.region || one.region === wanted.region) && (!wanted.billing || one.billingMode === wanted.billing) && wanted.words.every((word) => says(one, word));
+const fits = (one) => (!wanted.statuses.size || wanted.statuses.has(one.status)) && (!wanted.region || one.region === wanted.region) && (!wanted.billing || one.billingMode === wanted.billing) && words.every((word) => says(one, word));
 
 export function refresh(isAnew = false) {
-  shown = [...fleet.instances.values()].filter(fits).sort(order(sorted.column, sorted.isDown));
+  shown = [...fleet.instances.values()].filter(fits).sort(order(wanted.column, wanted.isDown));
   rows.put(shown, isAnew);
   for (const id of picked) if (!fleet.instances.has(id)) picked.delete(id);
   bulk.show();
@@ -80,7 +84,7 @@ export function refresh(isAnew = false) {
 
 function chips() {
   const by = new Map();
-  const regions = new Set();
+  const regions = new Set(wanted.region ? [wanted.region] : []);
   for (const { status, region } of fleet.instances.values()) {
     by.set(status, (by.get(status) ?? 0) + 1);
     if (region) regions.add(region);
@@ -92,48 +96,54 @@ function chips() {
   select.value = wanted.region;
 }
 
-function remember() {
-  const told = new URLSearchParams();
-  if (find("#search").value) told.set("search", find("#search").value);
-  for (const name of ["region", "billing"]) if (wanted[name]) told.set(name, wanted[name]);
-  for (const status of wanted.statuses) told.append("status", status);
-  history.replaceState(null, "", `#${told}`);
+// Everything on the page that says what is wanted.
+function draw() {
+  for (const name of ["search", "billing"]) if (find(`#${name}`).value !== wanted[name]) find(`#${name}`).value = wanted[name];
+  find("#deleted").checked = wanted.deleted;
+  const turned = wanted.isDown ? "descending" : "ascending";
+  every("[role=columnheader][aria-sort]").forEach((cell, place) => cell.setAttribute("aria-sort", COLUMNS[place] === wanted.column ? turned : "none"));
+  chips();
+  seek();
 }
 
-// What the address says is wanted: a link leads to the same rows.
-function recall() {
-  const told = new URLSearchParams(location.hash.slice(1));
-  find("#search").value = told.get("search") ?? "";
-  wanted.words = find("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  wanted.region = told.get("region") ?? "";
-  wanted.billing = find("#billing").value = told.get("billing") ?? "";
-  wanted.statuses = new Set(told.getAll("status").filter((status) => STATUSES.includes(status)));
-}
-
-function asked() {
-  wanted.words = find("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  wanted.region = find("#region").value;
-  wanted.billing = find("#billing").value;
-  remember();
+function seek() {
+  words = wordsOf(wanted.search);
   refresh(true);
 }
 
-find("#filters").addEventListener("input", (event) => event.target.id !== "deleted" && asked());
+function searched(search) {
+  wanted = { ...wanted, search };
+  seek();
+  rememberTyped(wanted);
+}
+
+function becomes(changes) {
+  const had = wanted.deleted;
+  wanted = { ...wanted, ...changes };
+  draw();
+  if (wanted.deleted !== had) fleet.of(of(wanted));
+}
+
+function asked(changes) {
+  becomes(changes);
+  remember(wanted);
+}
+
+find("#search").addEventListener("input", ({ target }) => searched(target.value));
+find("#filters").addEventListener("input", ({ target }) => target.id !== "search" && asked({ [target.id]: target.type === "checkbox" ? target.checked : target.value }));
 find("#filters").addEventListener("submit", (event) => event.preventDefault());
 find("#statuses").addEventListener("click", (event) => {
   const status = event.target.closest("[data-status]")?.dataset.status;
   if (!status) return;
-  if (!wanted.statuses.delete(status)) wanted.statuses.add(status);
-  remember();
-  chips();
-  refresh(true);
+  const statuses = new Set(wanted.statuses);
+  if (!statuses.delete(status)) statuses.add(status);
+  asked({ statuses });
 });
-addEventListener("hashchange", () => (recall(), chips(), refresh(true)));
-find("#deleted").addEventListener("change", (event) => fleet.of(event.target.checked ? STATUSES : LIVING));
+addEventListener("hashchange", () => becomes(recalled()));
 find("#stop-all").disabled = !may("admin");
 find("#stop-all").addEventListener("click", (event) => stopAll(event.currentTarget));
 fleet.addEventListener("changed", () => (chips(), refresh()));
 fleet.addEventListener("fault", (event) => fleet.isLoaded || say(find("#shown"), event.detail.message));
-recall();
+draw();
 begin();
 fleet.begin();

@@ -21,6 +21,7 @@ export async function beginLog() {
     const { instance, instanceId } = event.data;
     if (instanceId) node.lastChild.prepend(el("a", { href: `/ui/instances/${instanceId}` }, instance?.name ?? instanceId), " ");
     node.hidden = hides(node);
+    find(".alone", list)?.remove();
     list.prepend(node);
     while (list.children.length > KEPT) list.lastChild.remove();
   };
@@ -41,5 +42,5 @@ export async function beginLog() {
     put(event);
     list.append(list.firstChild);
   }
-  if (!shown && !list.children.length) list.append(el("li", { class: "soft" }, el("span", {}, "Nothing has happened yet.")));
+  if (!shown && !list.children.length) list.append(el("li", { class: "soft alone" }, "Nothing has happened yet."));
 }

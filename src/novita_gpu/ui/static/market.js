@@ -6,6 +6,9 @@ import { exact, span, now } from "./time.js";
 
 const STOCK = { none: "none left", low: "few left", normal: "some", high: "plenty" };
 
+// Where it is, without the name that stands before it.
+const whereabouts = ({ name, displayName }) => displayName.replace(name, "").replace(/^\s*\(|\)\s*$/g, "").trim();
+
 export class Market {
   #products = [];
   #regions = [];
@@ -21,7 +24,7 @@ export class Market {
     const [{ products, asOf, stale, fault }, { regions }] = await Promise.all([get("/api/products"), get("/api/regions")]);
     this.#products = products;
     this.#regions = regions;
-    say(find("#products-as-of"), stale ? `– as of ${exact(asOf)}: ${fault}` : `– as of ${span(now() - Date.parse(asOf))} ago`);
+    say(find("#products-as-of"), stale ? `– the price of one, as of ${exact(asOf)}: ${fault}` : `– the price of one, as of ${span(now() - Date.parse(asOf))} ago`);
     this.show();
   }
 
@@ -35,7 +38,7 @@ export class Market {
       if (!known || (is.available && !known.available) || (is.available === known.available && is.price < known.price)) names.set(product.name, is);
     }
     const sorted = [...names].sort(([, one], [, other]) => one.price - other.price);
-    fill(find("#products"), sorted.map(([name, is]) => this.#pick("product", name, [el("span", {}, name, " ", el("span", { class: "soft" }, `${is.cpu} cores, ${is.memory} GB, ${is.stock}`)), el("b", {}, `${usd(is.price)}/h`)])));
+    fill(find("#products"), sorted.map(([name, is]) => this.#pick("product", name, [el("span", {}, name, " ", el("span", { class: "soft" }, `${is.cpu} cores, ${is.memory} GB, ${is.stock}`)), el("b", {}, `from ${usd(is.price)}/h`)])));
     if (!sorted.length) fill(find("#products"), el("p", { class: "soft" }, "Nothing is sold in this billing mode."));
     this.#showRegions();
   }
@@ -54,7 +57,7 @@ export class Market {
     const rows = this.#regions.filter((region) => places.has(region.name)).map((region) => {
       const place = places.get(region.name);
       const stock = place.emptyUntil ? `met empty, tried last for ${span(Date.parse(place.emptyUntil) - now())}` : place.available === undefined ? "stock not known" : place.available ? (STOCK[place.inventory] ?? "some") : "none left";
-      return this.#pick("region", region.name, [el("span", {}, region.name, " ", el("span", { class: "soft" }, [region.displayName !== region.name && region.displayName, region.priority && `no. ${region.priority} by default`, stock].filter(Boolean).join(", "))), el("b", {}, `${usd(place.price)}/h`)]);
+      return this.#pick("region", region.name, [el("span", {}, region.name, " ", el("span", { class: "soft" }, [whereabouts(region), region.priority && `no. ${region.priority} by default`, stock].filter(Boolean).join(", "))), el("b", {}, `${usd(place.price)}/h`)]);
     });
     const any = this.#pick("region", "", [el("span", {}, "Any, by the service's own order"), ""]);
     fill(find("#regions"), this.product ? [any, rows] : el("p", { class: "soft" }, "Choose a GPU first."));

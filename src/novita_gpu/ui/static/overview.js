@@ -3,7 +3,7 @@ import { get, query } from "./api.js";
 import { showAttention } from "./attention.js";
 import { el, fill, find, show } from "./dom.js";
 import { Fleet } from "./fleet.js";
-import { STATUSES, badge, hours, many, perHour, usd } from "./format.js";
+import { STATUSES, badge, hours, many, perHour, spent, usd } from "./format.js";
 import { showLights } from "./lights.js";
 import { Plots } from "./plots.js";
 import { begin, onHealth } from "./shell.js";
@@ -32,13 +32,13 @@ async function money() {
   const [today, month] = await Promise.all([false, true].map((is) => get(`/api/costs${query({ since: since(is), limit: 0 })}`)));
   const { balance, limits } = today;
   const figure = (title, value, small, why) => el("div", { class: "figure", title: why }, el("dt", {}, title), el("dd", {}, value, small && el("small", {}, small)));
-  const doubt = (of) => Number(of.uncertainUsd) >= 0.005 && `± ${usd(of.uncertainUsd)}`;
+  const doubt = (of) => Number(of.uncertainUsd) >= 0.005 && `± ${spent(of.uncertainUsd)}`;
   fill(find("#figures"),
     figure("Burn", perHour(today.burnPerHour), limits.maxBurnPerHour ? `of ${perHour(limits.maxBurnPerHour)} allowed` : `${usd(Number(today.burnPerHour) * 24)} a day`, "What bills now, disks of stopped instances included"),
-    figure("Spent today", usd(today.costUsd), doubt(today), today.rule),
-    figure("Spent this month", usd(month.costUsd), doubt(month), `${month.rule} Deleted instances count as long as they are kept.`),
-    figure("Saved by auto-stop", usd(today.savedUsd), false, today.savedRule),
-    figure("Balance", balance ? usd(balance.availableUsd) : "not known", balance && (balance.hoursLeft === undefined ? "nothing bills now" : `lasts ${hours(balance.hoursLeft)} at this burn`), balance && "As the cloud said"));
+    figure("Spent today", spent(today.costUsd), doubt(today), today.rule),
+    figure("Spent this month", spent(month.costUsd), doubt(month), `${month.rule} Deleted instances count as long as they are kept.`),
+    figure("Saved by auto-stop", spent(today.savedUsd), false, today.savedRule),
+    figure("Balance", balance ? usd(balance.availableUsd) : "not known", !balance ? "the cloud does not tell it now" : (balance.hoursLeft === undefined ? "nothing bills now" : `lasts ${hours(balance.hoursLeft)} at this burn`), balance && "As the cloud said"));
   for (const node of document.querySelectorAll("#figures dd")) node.classList.remove("loading");
 }
 

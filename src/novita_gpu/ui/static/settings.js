@@ -8,5 +8,5 @@ const value = (one) => (one.value === undefined ? el("span", { class: "soft" }, 
 export function beginSettings() {
   const panel = new Panel("settings");
   const isSet = (one) => one.value !== undefined && one.value !== one.default;
-  panel.load(() => getIfThere("/api/settings"), ({ settings }) => [table(["Variable", "Value", "What it is"], settings.map((one) => row(el("code", {}, one.name), [value(one), isSet(one) && el("span", { class: "tag" }, "set")], one.description)), { label: "Settings" })]);
+  panel.load(() => getIfThere("/api/settings"), ({ settings }) => [table(["Variable", "Value", "What it is"], settings.map((one) => row(el("code", {}, one.name), [value(one), isSet(one) && el("span", { class: "tag" }, "set")], one.description)), { label: "Settings", class: "stacked" })]);
 }

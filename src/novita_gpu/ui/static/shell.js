@@ -1,21 +1,14 @@
 // What every page has: the connection and how it is, the cloud's trouble, and the way out.
 import { get, leave } from "./api.js";
-import { el, fill, find, say } from "./dom.js";
+import { banner } from "./banners.js";
+import { cause, isWell, meaning } from "./dependencies.js";
+import { find, say } from "./dom.js";
 import { stream } from "./stream.js";
 import { when } from "./time.js";
 
 const HEALTH_MS = 10_000;
 const LOST_AFTER_MS = 1500;
 const hears = new Set();
-const banners = new Map();
-
-export function banner(name, ...words) {
-  const said = words.filter((word) => typeof word === "string").join("");
-  if ((banners.get(name)?.dataset.said ?? "") === said) return; // said already: nobody wants to hear it again
-  if (words.length) banners.set(name, el("p", { class: `banner ${name === "lost" ? "bad" : "warn"}`, data: { said } }, words));
-  else banners.delete(name);
-  fill(find("#banners"), [...banners.values()].map((node) => node.cloneNode(true)));
-}
 
 // Calls `told` with each answer of /health.
 export function onHealth(told) {
@@ -32,16 +25,12 @@ export async function lookAtHealth() {
   }
 }
 
-const TROUBLE = {
-  novitaApi: "The cloud does not answer as it should. What is shown is what was last known; wishes are kept and carried out when it does.",
-  redis: "The store does not answer as it should. What is shown is from memory.",
-};
-
-function trouble(health) {
-  for (const [service, words] of Object.entries(TROUBLE)) {
-    const verdict = health.services[service];
-    const detail = health.dependencies?.[service]?.detail;
-    banner(service, ...(verdict === "up" || verdict === "disabled" ? [] : [words, detail ? ` (${detail})` : ""]));
+// Of each part that is not well, on every page.
+function trouble({ dependencies = {} }) {
+  for (const name of Object.keys(dependencies)) {
+    const { detail, status } = dependencies[name];
+    if (isWell(dependencies[name]) || cause(name, dependencies)) banner(name);
+    else banner(name, { kind: status === "down" ? "bad" : "warn", detail }, meaning(name, status));
   }
 }
 
@@ -55,7 +44,7 @@ function connection() {
     say(link, "offline");
     const since = new Date().toISOString();
     clearTimeout(timer);
-    timer = setTimeout(() => banner("lost", "The connection to the service is lost; trying again. What is shown may be old, by ", when(since, "since"), "."), LOST_AFTER_MS);
+    timer = setTimeout(() => banner("lost", { kind: "bad" }, "The connection to the service is lost; trying again. What is shown may be old, by ", when(since, "since"), "."), LOST_AFTER_MS);
   };
   stream.on("open", () => {
     clearTimeout(timer);
