@@ -162,6 +162,7 @@ def test_what_is_not_well_names_its_reason(name: str, it: Facts, verdict: str, w
 
 
 SPARED = [
+    ("novitaApi", facts(signs(mark=None), began=ago(20), answered_at=None)),
     ("novitaApi", facts(unanswered_at=ago(30), unanswered="get: time-out", answered_at=ago(29))),
     ("queue", facts(waits(Depth(size=1, oldest_at=ago(29), due_at=ago(-600))))),
     ("workers", facts(signs(worker=None), began=ago(20))),

@@ -83,7 +83,9 @@ def _cloud_is_poor(it: Facts) -> str | None:
         return f"another process gets no answer to its {', '.join(it.elsewhere)}"
     if it.fault:
         return None
-    return "no listing yet" if it.signs.mark is None else it.signs.mark.fault or None
+    if it.signs.mark is None:
+        return _soon(it, "no listing yet").why
+    return it.signs.mark.fault or None
 
 
 def store(it: Facts) -> Finding:
