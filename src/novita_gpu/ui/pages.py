@@ -25,10 +25,9 @@ class Page(Value, frozen=True, kw_only=True):
 
     name: str
     title: str
-    plots: bool = False
 
 
-OVERVIEW = Page(name="overview", title="Overview", plots=True)
+OVERVIEW = Page(name="overview", title="Overview")
 INSTANCES = Page(name="instances", title="Instances")
 INSTANCE = Page(name="instance", title="Instance")
 CREATE = Page(name="create", title="Create")

@@ -11,6 +11,7 @@ import { begin } from "./shell.js";
 import { stream } from "./stream.js";
 import { when } from "./time.js";
 import { Timeline } from "./timeline.js";
+import { Use } from "./use.js";
 import { showWhy } from "./why.js";
 
 const AGAIN_MS = 10_000;
@@ -18,6 +19,7 @@ const ref = find("#instance").dataset.ref;
 const timeline = new Timeline(find("#timeline"), (events) => showPhases(events));
 let instance = null;
 let deliveries = null;
+const use = new Use();
 
 function shown(told) {
   if (instance && told.sequence < instance.sequence) return;
@@ -37,6 +39,7 @@ function shown(told) {
   readiness();
   showConnection(find("#connect"), told);
   showPolicy(find("#policy"), told);
+  use.of(told);
 }
 
 function ofIt() {
@@ -101,4 +104,5 @@ stream.on("told", (event) => {
 stream.on("open", load);
 setInterval(() => document.hidden || load(), AGAIN_MS);
 begin();
+use.begin();
 load();

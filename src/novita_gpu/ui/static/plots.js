@@ -1,11 +1,11 @@
 // Running instances and burn over time, with what happened on the line. uPlot draws; the colours are the page's.
 import { get, query } from "./api.js";
+import { HEIGHT, axes, colour, ready } from "./axes.js";
 import { el, every, fill, find, say } from "./dom.js";
 import { many, perHour } from "./format.js";
 import { stream } from "./stream.js";
 import { exact, now } from "./time.js";
 
-const HEIGHT = 140;
 const POINTS = 120;
 const EVENTS = 1000;
 // Where nothing ran for so much of the time, the rest is shown alone.
@@ -15,7 +15,6 @@ const MARKS = {
   "instance.ready": "--good", "instance.recovered": "--good", "instance.stopped": "--rest", "instance.deleted": "--rest",
   "instance.failed": "--bad", "instance.reclaim_notified": "--warn", "instance.migrating": "--warn", "instance.auto_stop_warning": "--warn",
 };
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 const history = async (since) => (await get(`/api/costs/history${query({ since: new Date(since).toISOString(), points: POINTS })}`)).points;
 
@@ -79,13 +78,12 @@ export class Plots {
   #plot(place, title, data, label) {
     const canvas = el("div", { role: "img", "aria-label": `${title} over time` });
     place.replaceChildren(el("h3", {}, title), canvas);
-    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     return new window.uPlot({
       width: place.clientWidth, height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "moment" } },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high) * 1.15] } },
-      axes: [{ ...axis, space: 80, size: 30, values: (_, at) => at.map((one) => moment(one, at[1] - at[0] < 60)) }, { ...axis, size: 52, values: (_, values) => values.map((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")) }],
+      axes: axes((value) => (Number.isInteger(value) || title.startsWith("Burn") ? label(value) : "")),
       series: [{}, { stroke: colour("--accent"), width: 2, fill: `${colour("--accent")}22`, paths: window.uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
       hooks: { draw: [(plot) => this.#mark(plot)], setCursor: [(plot) => this.#tellMoment(plot)] },
     }, data, canvas);
@@ -121,13 +119,3 @@ export class Plots {
     for (const plot of this.#plots) plot.setSize({ width: find("#running").clientWidth, height: HEIGHT });
   }
 }
-
-// By the clock, and at midnight by the day.
-function moment(seconds, isFine) {
-  const at = new Date(seconds * 1000);
-  const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
-  return isMidnight ? at.toLocaleDateString([], { day: "numeric", month: "short" }) : at.toTimeString().slice(0, isFine ? 8 : 5);
-}
-
-// uPlot is a script of its own, which comes after this one.
-const ready = () => (window.uPlot ? Promise.resolve() : new Promise((resolve) => addEventListener("DOMContentLoaded", resolve, { once: true })));
