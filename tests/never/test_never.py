@@ -161,9 +161,14 @@ async def test_t15_an_outage_is_not_told_as_not_found(service: Service) -> None:
     await service.ready()
     service.fault("503", "*", times=0)
     assert (await service.get("/instances/trainer")).status == 200
+    async with asyncio.timeout(30):
+        while (read := await service.get("/templates/102")).code != "CIRCUIT_BREAKER_OPEN":
+            pass
     body = {"name": "second", "productName": PRODUCT, "templateId": "102"}
     answer = await service.post("/instances", body)
-    assert (answer.status, answer.code) == (502, "NOVITA_API_ERROR")
+    assert (answer.status, answer.code) == (read.status, read.code) == (503, "CIRCUIT_BREAKER_OPEN")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await service.get("/instances")).json["total"] == 1
 
 
 async def kept_in(store: Store) -> dict[str, str]:
