@@ -19,6 +19,7 @@ from redis.asyncio.connection import parse_url
 from novita_gpu import egress
 from novita_gpu.cloud.calls import checked_key
 from novita_gpu.cloud.wire import ROOT, root_of
+from novita_gpu.contract.requests import IDLE_MINUTES_AT_MOST
 from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.image import REPOSITORY
 from novita_gpu.domain.spec import Activity, OnStartCapacity
@@ -253,7 +254,9 @@ class Settings(BaseSettings):
     )
     orphan_grace_minutes: Minutes = Field(30, description="An orphan younger than this is never removed.")
     auto_stop_enabled: bool = Field(True, description="Idleness stops instances; false: none, whatever they ask for.")
-    auto_stop_idle_minutes: Minutes = Field(20, description="How long idle, unless an instance says otherwise.")
+    auto_stop_idle_minutes: int = Field(
+        20, ge=1, le=IDLE_MINUTES_AT_MOST, description="How long idle, unless an instance says otherwise; 1 to 10080."
+    )
     auto_stop_activity: Activity = Field(
         Activity.HEARTBEAT, description="What shows use, unless an instance says otherwise: heartbeat, gpu or any."
     )
@@ -335,7 +338,7 @@ class Settings(BaseSettings):
     def _above_the_default(cls, most: float | None, info: ValidationInfo) -> float | None:
         idle = info.data.get("auto_stop_idle_minutes")
         if most is not None and idle is not None and most < idle:
-            raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle:g}")
+            raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle}")
         return most
 
     @field_validator("axiom_dataset")

@@ -18,6 +18,11 @@ def test_a_ceiling_below_the_default_is_refused() -> None:
     assert told == {"AUTO_STOP_MAX_IDLE_MINUTES": "must not be less than AUTO_STOP_IDLE_MINUTES, which is 30"}
 
 
+@pytest.mark.parametrize("minutes", ["0", "0.5", "1.5", "10081"])
+def test_the_default_of_idleness_is_what_an_instance_may_ask_for(minutes: str) -> None:
+    assert set(faults(auto_stop_idle_minutes=minutes)) == {"AUTO_STOP_IDLE_MINUTES"}
+
+
 def test_every_wrong_one_is_told_of_at_once() -> None:
     told = faults(auto_stop_activity="vibes", delete_stopped_after_days=0, auto_stop_warn_minutes=-1)
     assert set(told) == {"AUTO_STOP_ACTIVITY", "DELETE_STOPPED_AFTER_DAYS", "AUTO_STOP_WARN_MINUTES"}

@@ -41,6 +41,7 @@ from novita_gpu.hidden import Secret
 MAX_PORTS = 15
 MAX_ENVS = 100
 MAX_STORAGES = 30
+IDLE_MINUTES_AT_MOST = 10_080
 
 
 class PortRequest(Request, frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ class AutoStopRequest(Request, frozen=True, kw_only=True):
     """When the machine is stopped for idleness; what is left out is as configured. `null` takes a limit away."""
 
     enabled: bool | None = None
-    idle_minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+    idle_minutes: Annotated[int, Meta(ge=1, le=IDLE_MINUTES_AT_MOST)] | None = None
     activity: Activity | None = None
     max_lifetime_minutes: Annotated[int, Meta(ge=1, le=525_600)] | UnsetType | None = UNSET
     pinned_until: Moment | UnsetType | None = UNSET
