@@ -174,6 +174,19 @@ async def test_a_wrong_query_is_refused(api: Served, query: str) -> None:
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
 
+async def test_s6_a_whole_receiver_is_only_in_the_single_get_and_only_for_who_may_operate(api: Served) -> None:
+    told = "https://example.com:443/a?token=hush"
+    record = await api.becomes(await api.created(), replace(given.ready(), webhook_url=told))
+    path = f"/api/instances/{record.name}"
+    assert (await api.get(path, key=Scope.OPERATE)).json["webhookUrl"] == told
+    hidden = [(await api.get(path, key=Scope.READ)).json, *(await api.get("/api/instances")).json["instances"]]
+    hidden.append((await api.ask("PATCH", path, {"autoStop": {"idleMinutes": 9}})).json)
+    events = (await api.get("/api/events")).json["events"]
+    hidden += [event["data"]["instance"] for event in events if "instance" in event["data"]]
+    assert {one["webhookUrl"] for one in hidden if "webhookUrl" in one} == {"https://example.com:443/***"}
+    assert any("webhookUrl" in event["data"].get("instance", {}) for event in events)
+
+
 async def test_patch_changes_policy_and_takes_limits_away(api: Served) -> None:
     record = await ready(api, webhookUrl="https://example.com/a")
     path = f"/api/instances/{record.name}"
