@@ -215,6 +215,9 @@ async def test_last_used_is_neither_before_creation_nor_far_ahead(api: Served) -
     for at in (now + timedelta(seconds=120), record.created_at - timedelta(seconds=1)):
         answer = await api.ask("PUT", f"/api/instances/{record.id}/last-used", {"lastUsedAt": time_text(at)})
         assert (answer.status, answer.json["error"]["details"][0]["field"]) == (400, "lastUsedAt")
+    told = f"{now + timedelta(seconds=120):%Y-%m-%dT%H:%M:%S}.5Z"
+    answer = await api.ask("PUT", f"/api/instances/{record.id}/last-used", {"lastUsedAt": told})
+    assert answer.json["error"]["details"][0]["value"] == told
 
 
 async def test_last_used_is_refused_once_a_stop_is_under_way(api: Served) -> None:

@@ -147,6 +147,15 @@ Moment = Annotated[
         extra={"rule": moment, "expected": "a time, such as 2026-01-31T12:00:00.000Z"},
     ),
 ]
+# The caller's own words, for a rule that is not of the time alone and has to repeat them.
+MomentText = Annotated[
+    str,
+    Meta(
+        examples=["2026-01-31T12:00:00.000Z"],
+        extra={"rule": moment, "expected": "a time, such as 2026-01-31T12:00:00.000Z"},
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 ExposedPort = Annotated[int, Meta(ge=1, le=65535, extra={"rule": exposable})]
 Command = Annotated[Secret, Meta(max_length=2047)]

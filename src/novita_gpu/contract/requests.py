@@ -1,9 +1,9 @@
 """What a caller may send, in bodies and queries."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, convert, field
 from msgspec.structs import replace
 
 from novita_gpu.contract.check import Request, at_least_one, exactly_one
@@ -12,6 +12,7 @@ from novita_gpu.contract.fields import (
     ExposedPort,
     ImageUrl,
     Moment,
+    MomentText,
     Name,
     PortNumber,
     Price,
@@ -257,7 +258,11 @@ class PatchInstance(Request, frozen=True, kw_only=True):
 
 
 class LastUsed(Request, frozen=True, kw_only=True):
-    last_used_at: Annotated[Moment, Meta(description="Now, when left out.")] | None = None
+    last_used_at: Annotated[MomentText, Meta(description="Now, when left out.")] | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        return convert(self.last_used_at, datetime | None)
 
 
 class StopAll(Request, frozen=True, kw_only=True):
