@@ -177,18 +177,23 @@ async def serving(
     quirks: Quirks | None = None,
     cloud: Cloud | None = None,
     mutation_timeout: timedelta = timedelta(seconds=30),
+    idle_minutes: float | None = None,
     **settings: object,
 ) -> AsyncGenerator[Service]:
     """The service for as long as the block runs; without `redis_url` on a private Valkey of its own.
 
-    `cloud`: another one's, else one of its own.
+    `cloud`: another one's, else one of its own. `idle_minutes`: AUTO_STOP_IDLE_MINUTES, shorter than a person may ask
+    for.
     """
     async with AsyncExitStack() as stack:
         simulated = SimulatorSettings(timing=timing or QUICK_TIMING, quirks=quirks or Quirks())
         cloud = cloud or await stack.enter_async_context(running(simulated))
         place = {"data_dir": folder, "redis_url": redis_url, "redis_key_prefix": prefix}
         given = {**QUICK, "novita_api_base_url": cloud.root, **place, **settings}
-        plane = await stack.enter_async_context(opened(Settings.load(**given), mutation_timeout=mutation_timeout))
+        set_so = Settings.load(**given)
+        if idle_minutes is not None:
+            set_so = set_so.model_copy(update={"auto_stop_idle_minutes": idle_minutes})
+        plane = await stack.enter_async_context(opened(set_so, mutation_timeout=mutation_timeout))
         beside = (plane.store.view.follow, plane.health.watch, plane.outages.watch, plane.rates.watch)
         beside += (plane.listening.watch, plane.keyring.note_uses, plane.keep_store)
         for endless in beside:

@@ -146,9 +146,10 @@ async def work(settings: Settings) -> None:
             await _listen(plane, settings.work_port, _announce)
 
 
-async def demo(folder: Path, host: str, port: int) -> None:
+async def demo(folder: Path, host: str, port: int, hint: Callable[[str, str], str]) -> None:
     """Simulator, service, worker and private store in one process, on a data folder of their own.
 
+    `hint` makes of its address and key the command that a person is told to try.
     The simulated cloud forgets when it ends, so each demo begins with an empty store; its key stays.
     """
     observe.configure(form="text", level="warning")
@@ -156,12 +157,13 @@ async def demo(folder: Path, host: str, port: int) -> None:
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(_demo_cloud(folder))
         await _emptied(folder / "store")
+        key = _kept_key(folder)
         settings = Settings.load(
             novita_api_key="sim-key",
             novita_api_base_url=simulator.root,
             novita_calls_per_minute=0,
             rate_limit_per_minute=DEMO_RATE,
-            admin_api_key=_kept_key(folder),
+            admin_api_key=key,
             data_dir=folder,
             host=host,
             port=port,
@@ -170,7 +172,7 @@ async def demo(folder: Path, host: str, port: int) -> None:
         )
         plane = await stack.enter_async_context(opened(settings))
         await stack.enter_async_context(_background(plane, listener=True, worker=True))
-        await _listen(plane, settings.port, lambda it, url: _announce_demo(it, url, simulator.root))
+        await _listen(plane, settings.port, lambda _, url: _announce_demo(url, simulator.root, key, hint(url, key)))
 
 
 @asynccontextmanager
@@ -207,7 +209,8 @@ async def _listen(plane: Plane, at: int, ready: Callable[[Plane, str], None]) ->
     """Answers requests until told to stop."""
     with bound(plane.settings.host, at) as its:
         host, port = its.getsockname()[:2]
-        await Listener(plane, lambda: ready(plane, f"http://{host}:{port}")).serve(sockets=[its])
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        await Listener(plane, lambda: ready(plane, url)).serve(sockets=[its])
 
 
 def _config(plane: Plane) -> uvicorn.Config:
@@ -303,17 +306,16 @@ def _announce(plane: Plane, url: str) -> None:
     log.info("serving", url=url, version=VERSION, data=str(plane.settings.data_dir))
 
 
-def _announce_demo(plane: Plane, url: str, cloud: str) -> None:
-    key = plane.settings.admin_api_key
+def _announce_demo(url: str, cloud: str, key: str, hint: str) -> None:
     _say(
         f"novita-gpu {VERSION}, on a simulated cloud: nothing here costs money.\n\n"
         f"  dashboard  {url}/ui (log in with the admin key)\n"
         f"  API        {url}\n"
         f"  docs       {url}/docs\n"
         f"  cloud      {cloud}\n"
-        f"  admin key  {key.get_secret_value() if key else ''}\n\n"
+        f"  admin key  {key}\n\n"
         "Try in another terminal, in this folder:\n"
-        "  .venv/bin/novita-gpu create first --product 'RTX 4090 24GB' --template 102 --wait\n\n"
+        f"  {hint}\n\n"
         "Stop with Ctrl-C. The simulated cloud forgets its machines then; the key stays."
     )
 

@@ -1,5 +1,6 @@
 """The environment, read once, into one frozen object. An empty variable is an unset one."""
 
+import os
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -15,15 +16,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
+from novita_gpu import egress
+from novita_gpu.cloud.calls import checked_key
+from novita_gpu.cloud.wire import ROOT, root_of
+from novita_gpu.contract.requests import IDLE_MINUTES_AT_MOST
+from novita_gpu.domain.errors import Refused
 from novita_gpu.domain.image import REPOSITORY
 from novita_gpu.domain.spec import Activity, OnStartCapacity
 from novita_gpu.hidden import HIDDEN
 
-NOVITA_ROOT = "https://api.novita.ai"
+ADMIN_KEY_LENGTH = 16
+# What the file systems of today take for one name.
+NAME_BYTES = 255
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+# The least are far below any use: an interval that rounds to nothing would keep a process busy with nothing else.
+Seconds = Annotated[float, Field(ge=0.01, le=86_400)]
+Minutes = Annotated[float, Field(ge=0.001, le=525_600)]
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Usd = Annotated[Decimal, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-Minutes = Annotated[float, Field(gt=0, le=525_600)]
 
 
 def _listed(value: object) -> object:
@@ -33,6 +44,31 @@ def _listed(value: object) -> object:
 def _web_root(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
+    parts = urlsplit(value)
+    if not parts.hostname or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must name a host, and hold nothing that has to be escaped")
+    if parts.port == 0 or parts.query or parts.fragment:  # asked for its port it raises for one above 65535
+        raise ValueError("must hold no query or fragment, and no port 0")
+    return value
+
+
+def _key(value: SecretStr) -> SecretStr:
+    key = checked_key(value.get_secret_value())
+    if not key:
+        raise ValueError("is blank")
+    return SecretStr(key)
+
+
+def _admin_key(value: SecretStr) -> SecretStr:
+    key = _key(value)
+    if len(key) < ADMIN_KEY_LENGTH:
+        raise ValueError(f"must have at least {ADMIN_KEY_LENGTH} characters")
+    return key
+
+
+def _folder(value: Path) -> Path:
+    if any(len(os.fsencode(part)) > NAME_BYTES for part in value.parts):
+        raise ValueError(f"no name in it may have more than {NAME_BYTES} bytes")
     return value
 
 
@@ -75,7 +111,7 @@ def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
     for origin in value:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or f"{parts.scheme}://{parts.netloc}" != origin:
-            raise ValueError(f"{origin} is no origin: it has a scheme and a host, and nothing after it")
+            raise ValueError(f"{origin!r} is no origin: it has a scheme and a host, and nothing after it")
     return value
 
 
@@ -85,6 +121,10 @@ Networks = Annotated[Listed, AfterValidator(_networks)]
 Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65_535)], ...], NoDecode, BeforeValidator(_listed)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Root = Annotated[str, AfterValidator(_web_root)]
+CloudRoot = Annotated[Root, AfterValidator(root_of)]
+Key = Annotated[SecretStr, AfterValidator(_key)]
+AdminKey = Annotated[SecretStr, AfterValidator(_admin_key)]
+Folder = Annotated[Path, AfterValidator(_folder)]
 
 
 def is_loopback(host: str) -> bool:
@@ -131,11 +171,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=False)
 
-    novita_api_key: SecretStr | None = Field(None, description="Key of the Novita account whose machines are managed.")
-    novita_api_base_url: Root = Field(NOVITA_ROOT, description="Root of the cloud's API.")
-    novita_calls_per_minute: int = Field(100, ge=0, description="Budget of calls to the cloud; 0 = unlimited.")
+    novita_api_key: Key | None = Field(None, description="Key of the Novita account whose machines are managed.")
+    novita_api_base_url: CloudRoot = Field(ROOT, description="Root of the cloud's API.")
+    novita_calls_per_minute: Count = Field(100, description="Budget of calls to the cloud; 0 = unlimited.")
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9._:%-]{1,253}$", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 = any free one.")
     work_port: int | None = Field(
         None, ge=0, le=65_535, description="Port of HOST at which `work` answers /health and /metrics; unset: nowhere."
@@ -144,10 +184,8 @@ class Settings(BaseSettings):
         "on", description="off: requests of this machine's own user need no key; only where HOST is a loopback address."
     )
     metrics_open: bool = Field(False, description="GET /metrics needs no key from this machine itself.")
-    rate_limit_per_minute: int = Field(
+    rate_limit_per_minute: Count = Field(
         100,
-        ge=0,
-        le=1_000_000,
         description="Requests a minute of each key, or of an address without one; 0: no limit.",
     )
     rate_limit_shared: bool = Field(
@@ -159,9 +197,7 @@ class Settings(BaseSettings):
     allowed_origins: Origins = Field(
         (), description="Origins of web pages that may use the API with a key, such as https://app.example.com."
     )
-    admin_api_key: SecretStr | None = Field(
-        None, min_length=16, description="The admin key; made at first start if unset."
-    )
+    admin_api_key: AdminKey | None = Field(None, description="The admin key; made at first start if unset.")
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = Field(
         None, description="A shared Redis or Valkey, docs/redis.md; unset: a private Valkey in DATA_DIR."
@@ -176,19 +212,20 @@ class Settings(BaseSettings):
     redis_fallback: bool = Field(
         True, description="While REDIS_URL is out a private Valkey in DATA_DIR goes on; false: writes are refused then."
     )
-    data_dir: Path = Field(Path("data"), description="Folder of the private Valkey, the admin key, the deployment id.")
+    data_dir: Folder = Field(
+        Path("data"), description="Folder of the private Valkey, the admin key, the deployment id."
+    )
     deployment_id: str | None = Field(
         None, pattern="^[a-z0-9]{4,16}$", description="Tells this deployment's machines from another's."
     )
 
-    webhook_url: Root | None = Field(None, description="Receiver of events that have no receiver of their own.")
     webhook_secret: WebhookSecret | None = Field(None, description="whsec_ + base64; made at first start if unset.")
     webhook_secret_before: WebhookSecret | None = Field(
         None, description="Signs too, while receivers change over to WEBHOOK_SECRET."
     )
     webhook_allow_private: Networks = Field((), description="Networks of your own that receivers may be in.")
-
     webhook_ports: Ports = Field((80, 443), min_length=1, description="Ports that receivers outside of these may have.")
+    webhook_url: str | None = Field(None, description="Receiver of events that have no receiver of their own.")
 
     default_regions: Listed = Field(
         ("AS-SGP-02", "CN-HK-01", "AS-IN-01"), min_length=1, description="Regions in order of preference."
@@ -196,7 +233,7 @@ class Settings(BaseSettings):
     on_start_capacity: OnStartCapacity = Field(
         OnStartCapacity.WAIT, description="When a stopped machine's GPU was given away: wait, migrate or fail."
     )
-    max_instances: int | None = Field(None, ge=0, description="Instances that are not deleted; unset: no limit.")
+    max_instances: Count | None = Field(None, description="Instances that are not deleted; unset: no limit.")
     max_burn_usd_per_hour: Usd | None = Field(
         None, description="What all of them together may come to cost an hour; unset: no limit."
     )
@@ -217,7 +254,9 @@ class Settings(BaseSettings):
     )
     orphan_grace_minutes: Minutes = Field(30, description="An orphan younger than this is never removed.")
     auto_stop_enabled: bool = Field(True, description="Idleness stops instances; false: none, whatever they ask for.")
-    auto_stop_idle_minutes: Minutes = Field(20, description="How long idle, unless an instance says otherwise.")
+    auto_stop_idle_minutes: int = Field(
+        20, ge=1, le=IDLE_MINUTES_AT_MOST, description="How long idle, unless an instance says otherwise; 1 to 10080."
+    )
     auto_stop_activity: Activity = Field(
         Activity.HEARTBEAT, description="What shows use, unless an instance says otherwise: heartbeat, gpu or any."
     )
@@ -250,12 +289,14 @@ class Settings(BaseSettings):
         max_length=300,
         description="Where images of machines that will be taken are saved, without a tag, unless an instance says so.",
     )
-    recovery_image_auth_id: str | None = Field(None, description="Id of that registry's credential in the cloud.")
+    recovery_image_auth_id: str | None = Field(
+        None, pattern=r"^\S{1,255}$", description="Id of that registry's credential in the cloud."
+    )
 
     deleted_retention_days: float = Field(
         7, ge=1, le=3650, description="How long deleted instances are found, with their events and costs."
     )
-    event_retention_days: float = Field(30, gt=0, description="How long events are kept.")
+    event_retention_days: float = Field(30, gt=0, le=3650, description="How long events are kept.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error: lines below it are not logged."
@@ -263,7 +304,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = Field(
         None, description="json or text; unset: text at a terminal, else json. Text has colours at a terminal."
     )
-    axiom_token: SecretStr | None = Field(
+    axiom_token: Key | None = Field(
         None, description="API token of Axiom that may ingest: lines of the log go there too; with AXIOM_DATASET."
     )
     axiom_dataset: str | None = Field(
@@ -277,15 +318,27 @@ class Settings(BaseSettings):
         None,
         description="OTLP/HTTP receiver of traces; needs the extra otlp. Other variables of OpenTelemetry hold too.",
     )
-    slow_request_ms: int = Field(1000, ge=1, description="Requests that take longer are warned of in the log.")
-    slow_cloud_call_ms: int = Field(5000, ge=1, description="Calls to the cloud that take longer are, too.")
+    slow_request_ms: Milliseconds = Field(1000, description="Requests that take longer are warned of in the log.")
+    slow_cloud_call_ms: Milliseconds = Field(5000, description="Calls to the cloud that take longer are, too.")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _may_be_called(cls, url: str | None, info: ValidationInfo) -> str | None:
+        """As for every receiver. Networks or ports that are wrong themselves are told of instead."""
+        if url is not None and {"webhook_allow_private", "webhook_ports"} <= set(info.data):
+            allowed = egress.Networks.parse(",".join(info.data["webhook_allow_private"]))
+            try:
+                egress.check_url(url, allowed, frozenset(info.data["webhook_ports"]))
+            except Refused as refused:
+                raise ValueError(f"{refused.message} WEBHOOK_ALLOW_PRIVATE, WEBHOOK_PORTS say what is.") from None
+        return url
 
     @field_validator("auto_stop_max_idle_minutes")
     @classmethod
     def _above_the_default(cls, most: float | None, info: ValidationInfo) -> float | None:
         idle = info.data.get("auto_stop_idle_minutes")
         if most is not None and idle is not None and most < idle:
-            raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle:g}")
+            raise ValueError(f"must not be less than AUTO_STOP_IDLE_MINUTES, which is {idle}")
         return most
 
     @field_validator("axiom_dataset")

@@ -186,6 +186,19 @@ async def test_a_wrong_query_is_refused(api: Served, query: str) -> None:
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
 
+async def test_s6_a_whole_receiver_is_only_in_the_single_get_and_only_for_who_may_operate(api: Served) -> None:
+    told = "https://example.com:443/a?token=hush"
+    record = await api.becomes(await api.created(), replace(given.ready(), webhook_url=told))
+    path = f"/api/instances/{record.name}"
+    assert (await api.get(path, key=Scope.OPERATE)).json["webhookUrl"] == told
+    hidden = [(await api.get(path, key=Scope.READ)).json, *(await api.get("/api/instances")).json["instances"]]
+    hidden.append((await api.ask("PATCH", path, {"autoStop": {"idleMinutes": 9}})).json)
+    events = (await api.get("/api/events")).json["events"]
+    hidden += [event["data"]["instance"] for event in events if "instance" in event["data"]]
+    assert {one["webhookUrl"] for one in hidden if "webhookUrl" in one} == {"https://example.com:443/***"}
+    assert any("webhookUrl" in event["data"].get("instance", {}) for event in events)
+
+
 async def test_patch_changes_policy_and_takes_limits_away(api: Served) -> None:
     record = await ready(api, webhookUrl="https://example.com/a")
     path = f"/api/instances/{record.name}"
@@ -214,6 +227,9 @@ async def test_last_used_is_neither_before_creation_nor_far_ahead(api: Served) -
     for at in (now + timedelta(seconds=120), record.created_at - timedelta(seconds=1)):
         answer = await api.ask("PUT", f"/api/instances/{record.id}/last-used", {"lastUsedAt": time_text(at)})
         assert (answer.status, answer.json["error"]["details"][0]["field"]) == (400, "lastUsedAt")
+    told = f"{now + timedelta(seconds=120):%Y-%m-%dT%H:%M:%S}.5Z"
+    answer = await api.ask("PUT", f"/api/instances/{record.id}/last-used", {"lastUsedAt": told})
+    assert answer.json["error"]["details"][0]["value"] == told
 
 
 async def test_last_used_is_refused_once_a_stop_is_under_way(api: Served) -> None:

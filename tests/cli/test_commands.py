@@ -53,6 +53,16 @@ async def test_get_shows_how_to_reach_it(tmp_path: Path) -> None:
     assert "ssh root@gpu" in shown.out
 
 
+@pytest.mark.parametrize("status", ["stopped", "deleted", "starting"])
+async def test_what_is_not_ready_is_not_ready_since(tmp_path: Path, status: str) -> None:
+    async with serving() as plane:
+        await plane.change("a", status, readyAt="2026-01-30T11:22:33.000Z")
+        listed = await ask(tmp_path, plane.url, "list")
+        shown = await ask(tmp_path, plane.url, "get", "a")
+    assert "2026-01-30" not in listed.out
+    assert "ready since" not in shown.out
+
+
 @pytest.mark.parametrize(
     ("policy", "lines"),
     [

@@ -13,6 +13,7 @@ from tests.cli.process import type_in
 COMMANDS = [
     *("demo", "serve", "work", "simulate", "doctor", "version"),
     *("create", "plan", "list", "get", "wait", "start", "stop", "restart", "delete", "events", "sync"),
+    "stop-all",
     *("explain", "utilisation", "touch", "pin", "auto-stop"),
     *("products", "regions", "templates", "costs"),
 ]

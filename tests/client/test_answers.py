@@ -9,15 +9,28 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from novita_gpu.client import Client, WrongUsage, api_keys, catalogue, costs, idle, recovery, settings, webhooks
-from novita_gpu.client.answers import Answer
+from novita_gpu.client import (
+    Client,
+    WrongUsage,
+    answers,
+    api_keys,
+    catalogue,
+    costs,
+    idle,
+    recovery,
+    settings,
+    webhooks,
+)
+from novita_gpu.client.answers import Answer, Part
 from novita_gpu.contract import api_keys as made
 from novita_gpu.contract import catalogue as offered
+from novita_gpu.contract import comprehensive, sync
 from novita_gpu.contract import costs as spent
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
 from novita_gpu.contract import settings as set_
 from novita_gpu.contract import utilisation as busy
+from novita_gpu.contract import views as seen
 from novita_gpu.contract import webhooks as sent
 from tests.client.bodies import (
     API_KEY,
@@ -63,6 +76,29 @@ def client_of(plane: Plane) -> Client:
 
 
 PAIRS: list[tuple[type[Struct], type[Struct]]] = [
+    (seen.ErrorView, answers.Failure),
+    (seen.PortView, answers.PortMapping),
+    (seen.ConnectionView, answers.ConnectionDetails),
+    (seen.EndpointView, answers.Endpoint),
+    (seen.ReadinessView, answers.Readiness),
+    (seen.ImageView, answers.SavedImage),
+    (seen.SpotView, answers.Spot),
+    (seen.AutoStopView, answers.AutoStop),
+    (seen.InstanceView, answers.Instance),
+    (seen.InstanceList, answers.InstanceList),
+    (comprehensive.ComprehensiveRow, answers.MergedInstance),
+    (comprehensive.ComprehensiveView, answers.MergedList),
+    (seen.Accepted, answers.Accepted),
+    (seen.LastUsedView, answers.LastUsed),
+    (seen.BulkRow, answers.BulkRow),
+    (seen.BulkView, answers.Bulk),
+    (sync.UnclaimedView, answers.Orphan),
+    (sync.AdoptedView, answers.Adopted),
+    (sync.SyncFault, answers.SyncFault),
+    (sync.SyncReport, answers.Synced),
+    (seen.EventData, answers.EventData),
+    (seen.EventView, answers.Event),
+    (seen.EventList, answers.EventPage),
     (offered.PlaceView, catalogue.Place),
     (offered.PriceView, catalogue.Price),
     (offered.ProductView, catalogue.Product),
@@ -123,6 +159,14 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
 @pytest.mark.parametrize(("view", "value"), PAIRS)
 def test_every_field_of_the_contract_is_read(view: type[Struct], value: type[Struct]) -> None:
     assert {*value.__struct_encode_fields__} - {"$raw"} == {*view.__struct_encode_fields__}
+
+
+def test_every_answer_is_held_to_the_contract() -> None:
+    """All but those from which others are made."""
+    modules = (answers, api_keys, catalogue, costs, idle, recovery, settings, webhooks)
+    all_of = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+    values = {one for one in all_of if issubclass(one, Part)} - {Part, Answer, catalogue.OfCloud}
+    assert {value.__qualname__ for value in values} == {value.__qualname__ for _, value in PAIRS}
 
 
 CALLS: list[tuple[Callable[[Client], Awaitable[Answer]], str, dict[str, Any], dict[str, list[str]]]] = [

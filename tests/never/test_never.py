@@ -27,6 +27,7 @@ from tests.valkey import new_prefix
 from tests.webhooks.receiver import Receiver
 from tests.world import Process, World
 
+TOKEN = "token-of-a-receiver"
 SECRET = "hunter2-hunter2-hunter2"
 PRIVATE = "20001"  # of the account's own, with a registry credential
 
@@ -161,9 +162,14 @@ async def test_t15_an_outage_is_not_told_as_not_found(service: Service) -> None:
     await service.ready()
     service.fault("503", "*", times=0)
     assert (await service.get("/instances/trainer")).status == 200
+    async with asyncio.timeout(30):
+        while (read := await service.get("/templates/102")).code != "CIRCUIT_BREAKER_OPEN":
+            pass
     body = {"name": "second", "productName": PRODUCT, "templateId": "102"}
     answer = await service.post("/instances", body)
-    assert (answer.status, answer.code) == (502, "NOVITA_API_ERROR")
+    assert (answer.status, answer.code) == (read.status, read.code) == (503, "CIRCUIT_BREAKER_OPEN")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await service.get("/instances")).json["total"] == 1
 
 
 async def kept_in(store: Store) -> dict[str, str]:
@@ -182,7 +188,8 @@ async def test_s6_planted_secrets_are_only_where_they_belong(service: Service, r
     log = told(level="debug")
     made = (await service.post("/keys", {"name": "ci", "scopes": ["admin"]}, Idempotency_Key="once")).json["key"]
     envs = [{"key": "HF_TOKEN", "value": SECRET}]
-    body = {"name": "trainer", "productName": PRODUCT, "templateId": PRIVATE, "envs": envs, "webhookUrl": receiver.url}
+    body = {"name": "trainer", "productName": PRODUCT, "templateId": PRIVATE, "envs": envs}
+    body["webhookUrl"] = f"{receiver.url}?token={TOKEN}"
     assert (await service.post("/instances", body, key=made)).status == 201
     await service.until("ready")
     password = (await service.instance())["connectionDetails"]["sshPassword"]
@@ -196,6 +203,9 @@ async def test_s6_planted_secrets_are_only_where_they_belong(service: Service, r
     paths += (f"/templates/{PRIVATE}", "/webhooks/deliveries", "/costs", "/instances/migration/status")
     texts = [(await service.get(path)).body.decode() for path in paths]
     texts += [wrong.body.decode(), msgspec.json.encode(receiver.bodies).decode(), log.getvalue()]
+    lines = [line for text in texts for line in text.splitlines() if "aiohttp.access" not in line]  # the receiver's own
+    assert not [line for line in lines if TOKEN in line]
+    assert TOKEN in (await service.instance())["webhookUrl"], "who may operate sees where it goes"
     kept = await kept_in(service.plane.store)
     for secret in (SECRET, password, "pull-secret", KEY, made, "ngpu_wrong_but_secret", "sim-key"):
         assert not [text[:200] for text in texts if secret in text], secret

@@ -48,7 +48,7 @@ async def test_a_wish_is_one_thread_through_the_log(told: Told, tmp_path: Path) 
 
 async def test_a_stop_for_idleness_is_told_with_its_reason(told: Told, tmp_path: Path) -> None:
     console = told()
-    async with serving(tmp_path, auto_stop_idle_minutes=0.02, auto_stop_warn_minutes=0) as service:
+    async with serving(tmp_path, idle_minutes=0.02, auto_stop_warn_minutes=0) as service:
         await service.create()
         await service.until("stopped")
     (stopping,) = of(console, "instance.stopping")

@@ -68,7 +68,10 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "domain/test_orphans.py::test_each_condition_holds_a_removal_back",
     ),
     "auto_stop_enabled": (POLICIES, "control/test_idle_check.py::test_switched_off_it_looks_at_nothing"),
-    "auto_stop_idle_minutes": (f"{IDLE}::test_without_a_heartbeat_it_is_stopped_and_says_why",),
+    "auto_stop_idle_minutes": (
+        f"{REACH}::test_a_new_instance_gets_the_operators_policy",
+        f"{IDLE}::test_without_a_heartbeat_it_is_stopped_and_says_why",
+    ),
     "auto_stop_activity": (
         f"{REACH}::test_a_new_instance_gets_the_operators_policy",
         "domain/test_idle.py::test_the_verdict_of_each_policy",

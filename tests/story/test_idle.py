@@ -12,7 +12,7 @@ from tests.webhooks.receiver import Receiver
 
 
 async def test_without_a_heartbeat_it_is_stopped_and_says_why(valkey_url: str, prefix: str, tmp_path: Path) -> None:
-    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, auto_stop_idle_minutes=0.02) as service:
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, idle_minutes=0.02) as service:
         await service.create("idle")
         await service.create("busy")
         await service.until("ready", of="busy")
@@ -26,7 +26,7 @@ async def test_without_a_heartbeat_it_is_stopped_and_says_why(valkey_url: str, p
 
 
 async def test_a_started_machine_is_judged_by_its_own_run(valkey_url: str, prefix: str, tmp_path: Path) -> None:
-    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, auto_stop_idle_minutes=0.02) as service:
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, idle_minutes=0.02) as service:
         await service.create()
         await service.until("stopped")
         await service.post("/instances/trainer/start")
@@ -59,7 +59,7 @@ async def test_a_machine_that_never_answers_is_stopped_and_failed(valkey_url: st
 async def test_its_webhook_is_told_before_and_what_it_saved_is_shown(
     valkey_url: str, prefix: str, tmp_path: Path, receiver: Receiver
 ) -> None:
-    quick: dict[str, Any] = {"auto_stop_idle_minutes": 0.04, "auto_stop_warn_minutes": 0.01}
+    quick: dict[str, Any] = {"idle_minutes": 0.04, "auto_stop_warn_minutes": 0.01}
     async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, **quick) as service:
         await service.create(webhookUrl=receiver.url)
         await service.until("stopped")
@@ -105,7 +105,7 @@ async def test_a_trigger_warns_first_and_leaves_foreign_machines_alone(
 
 
 async def test_the_check_warns_what_its_lost_alarm_did_not(valkey_url: str, prefix: str, tmp_path: Path) -> None:
-    quick: dict[str, Any] = {"auto_stop_idle_minutes": 0.05, "auto_stop_warn_minutes": 0.01}
+    quick: dict[str, Any] = {"idle_minutes": 0.05, "auto_stop_warn_minutes": 0.01}
     async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, **quick) as service:
         trainer = await service.ready()
         told = await service.hears("instance.auto_stop_warning")

@@ -73,6 +73,16 @@ async def test_a_templates_tools_and_command_come_along(service: Service) -> Non
     assert (await service.instance("notebook"))["connectionDetails"]["jupyter"]
 
 
+async def test_a_template_that_cannot_be_read_for_want_of_a_key_says_so(
+    valkey_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, redis_url=valkey_url, prefix=prefix, novita_api_key="no-key") as service:
+        body = {"name": "trainer", "productName": PRODUCT, "templateId": "102"}
+        answer = await service.post("/instances", body)
+        assert (answer.status, answer.code) == (502, "NOVITA_AUTH_FAILED")
+        assert (await service.get("/instances")).json["total"] == 0
+
+
 async def test_a_launch_stuck_in_pulling_is_deleted_and_the_next_offer_tried(
     valkey_url: str, prefix: str, tmp_path: Path
 ) -> None:

@@ -282,7 +282,7 @@ async def test_what_is_on_the_page_when_it_comes_is_what_its_script_writes(brows
 
 
 async def test_it_is_told_of_a_stop_before_it_comes(browser: Browser, valkey_url: str, tmp_path: Path) -> None:
-    quick: dict[str, Any] = {"auto_stop_idle_minutes": 0.05, "auto_stop_warn_minutes": 0.02}
+    quick: dict[str, Any] = {"idle_minutes": 0.05, "auto_stop_warn_minutes": 0.02}
     async with (
         serving(tmp_path, redis_url=valkey_url, prefix=new_prefix(), **quick) as service,
         seated(browser, service.root, KEY) as seat,

@@ -18,6 +18,7 @@ from novita_gpu.cli import (
     log,
     recovery,
     service,
+    stop_all,
     sync,
     webhooks,
 )
@@ -46,7 +47,21 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         add_completion=False,
     )
-    for room in (service, create, instances, idle, recovery, catalogue, costs, sync, log, webhooks, keys, gauges):
+    for room in (
+        service,
+        create,
+        instances,
+        stop_all,
+        idle,
+        recovery,
+        catalogue,
+        costs,
+        sync,
+        log,
+        webhooks,
+        keys,
+        gauges,
+    ):
         room.register(app)
     return app
 

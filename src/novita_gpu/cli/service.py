@@ -12,6 +12,7 @@ import typer
 from novita_gpu.cli.access import DEMO_FOLDER
 from novita_gpu.cli.ask import Json
 from novita_gpu.cli.ending import UNREACHABLE, USAGE, Stopped, ending
+from novita_gpu.cli.hint import first_command
 
 if TYPE_CHECKING:
     from novita_gpu.programs import Finding
@@ -44,7 +45,7 @@ def _running(app: typer.Typer) -> None:
         """Try everything with a simulated cloud: no account, no money."""
         from novita_gpu import programs
 
-        _run(lambda: programs.demo(folder, host, port))
+        _run(lambda: programs.demo(folder, host, port, lambda url, key: first_command(url, folder, key)))
 
     @app.command("serve")
     def _serve(

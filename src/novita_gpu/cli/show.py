@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from novita_gpu.client import Accepted, Event, Instance, InstanceList
-from novita_gpu.client.answers import AutoStop, Orphan, Synced
+from novita_gpu.client.answers import AutoStop, Bulk, Orphan, Synced
 from novita_gpu.client.catalogue import OfCloud
 
 COLOURS = {
@@ -137,7 +137,7 @@ def instances(page: InstanceList) -> RenderableType:
             Text(one.region or NONE),
             price(one.price_per_hour, one.billing_mode),
             usd(one.cost_usd),
-            moment(one.ready_at),
+            moment(_ready_since(one)),
             ago(one.auto_stop.last_activity_at or one.last_used_at),
         )
     if len(page.instances) >= page.total:
@@ -152,6 +152,11 @@ def moment(at: datetime | None) -> str:
         return NONE
     local = at.astimezone()
     return f"{local:%H:%M:%S}" if local.date() == datetime.now().astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _ready_since(one: Instance) -> datetime | None:
+    """The time of a run that has ended stays in the answer."""
+    return one.ready_at if one.status == "ready" else None
 
 
 def instance(one: Instance) -> RenderableType:
@@ -172,8 +177,8 @@ def _facts(one: Instance) -> Iterator[tuple[str, str | Text]]:
     yield "cost", usd(one.cost_usd)
     yield from given("image", one.image_url)
     yield "created", moment(one.created_at)
-    if one.ready_at:
-        yield "ready since", moment(one.ready_at)
+    if ready_at := _ready_since(one):
+        yield "ready since", moment(ready_at)
     yield from _of_use(one)
     for port in one.port_mappings:
         health = {True: " healthy", False: " not healthy", None: ""}[port.healthy]
@@ -252,16 +257,29 @@ def last_sync(known: dict[str, Any]) -> RenderableType:
     """When all was compared last and what it found, as health tells it."""
     found = known.get("found", {})
     rows = [
-        ("last", known.get("lastSync", "never")),
+        ("last", _told(known, "lastSync", "never")),
         ("took", f"{known['durationMs']:.0f} ms" if "durationMs" in known else NONE),
         ("under way", known.get("lockedBy", "yes") if known.get("isLocked") else "no"),
-        ("next after", known.get("nextSync", NONE)),
+        ("next after", _told(known, "nextSync", NONE)),
         ("in the cloud", str(found.get("novitaInstances", NONE))),
         ("instances", str(found.get("localInstances", NONE))),
         *((name, str(found.get(name, NONE))) for name in ("adopted", "updated", "closed", "missing", "orphans")),
     ]
     faults = (Text(f"{one['code']}: {one['message']}", style="red") for one in known.get("errors", ()))
     return Group(pairs(rows), *faults)
+
+
+def _told(known: dict[str, Any], name: str, otherwise: str) -> str:
+    return moment(datetime.fromisoformat(known[name])) if name in known else otherwise
+
+
+def bulk(answer: Bulk) -> RenderableType:
+    """A row for each, with what went wrong."""
+    table = columns("NAME", "STATUS", "ERROR", wide={"ERROR"})
+    for row in answer.results:
+        error = f"{row.error.code}: {row.error.message}" if row.error else ""
+        table.add_row(Text(row.name), Text(row.status, style=COLOURS.get(row.status, "")), Text(error, style="red"))
+    return table
 
 
 def _unclaimed(rows: list[tuple[str, Orphan]]) -> Table:

@@ -5,7 +5,7 @@ Times are UTC, money is USD as Decimal, sizes are GB. A field that was not answe
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import field
 
@@ -59,9 +59,19 @@ class Readiness(Part, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
 
 
+class SavedImage(Part, frozen=True, kw_only=True):
+    """The image that was saved of it at the last notice."""
+
+    address: str = ""
+    state: str = ""
+    asked_at: datetime | None = None
+    error: str | None = None
+
+
 class Spot(Part, frozen=True, kw_only=True):
     status: str = ""
     reclaim_at: datetime | None = None
+    image: SavedImage | None = None
 
 
 class AutoStop(Part, frozen=True, kw_only=True):
@@ -97,6 +107,7 @@ class Instance(Answer, frozen=True, kw_only=True):
     cost_usd: Decimal = Decimal(0)
     image_url: str | None = None
     template_id: str | None = None
+    envs: tuple[str, ...] = ()  # names only; values are never answered
     port_mappings: tuple[PortMapping, ...] = ()
     connection_details: ConnectionDetails = ConnectionDetails()
     readiness: Readiness = Readiness()
@@ -125,7 +136,7 @@ class MergedInstance(Instance, frozen=True, kw_only=True):
     source: str = ""
     data_consistency: str = ""
     last_synced_at: datetime | None = None
-    sync_errors: tuple[Any, ...] = ()
+    sync_errors: tuple[str, ...] = ()
 
 
 class MergedList(Answer, frozen=True, kw_only=True):
@@ -133,6 +144,7 @@ class MergedList(Answer, frozen=True, kw_only=True):
     total: int = 0
     sources: dict[str, int] = field(default_factory=dict[str, int])
     performance: dict[str, float] = field(default_factory=dict[str, float])
+    sync_errors: tuple[str, ...] = ()
 
 
 class Accepted(Answer, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def checked_key(key: str) -> str:
     """The key without space around it. Raises ValueError, without showing it, when no header can hold it."""
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError("the cloud's API key holds characters that no header can hold")
+        raise ValueError("holds characters that no header can hold")
     return key
 
 

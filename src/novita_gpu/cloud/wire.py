@@ -41,7 +41,7 @@ def root_of(value: str) -> str:
             break
     parts = urlsplit(root)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"the cloud's address must begin with https:// (or http://) and name a host: {value!r}")
+        raise ValueError("the cloud's address must begin with https:// (or http://) and name a host")
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the cloud's address holds no user, query or fragment")
     return root

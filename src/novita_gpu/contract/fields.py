@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from novita_gpu.domain.image import REPOSITORY
-from novita_gpu.hidden import Secret
+from novita_gpu.hidden import HIDDEN, Secret
 
 # The words that stand where an instance's name stands in a path.
 ROUTE_WORDS = frozenset(
@@ -43,6 +43,13 @@ def web_address(url: str) -> str | None:
     if parts.scheme not in ("http", "https") or not named:
         return wrong
     return "must not hold a user name or password" if "@" in parts.netloc else None
+
+
+def host_alone(url: str) -> str:
+    """An address without what may hold a token: whoever is named in it, its path and its query."""
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return url if url in (host, f"{host}/") else f"{host}/{HIDDEN}"
 
 
 def price(text: str) -> str | None:
@@ -138,6 +145,15 @@ Moment = Annotated[
         tz=True,
         examples=["2026-01-31T12:00:00.000Z"],
         extra={"rule": moment, "expected": "a time, such as 2026-01-31T12:00:00.000Z"},
+    ),
+]
+# The caller's own words, for a rule that is not of the time alone and has to repeat them.
+MomentText = Annotated[
+    str,
+    Meta(
+        examples=["2026-01-31T12:00:00.000Z"],
+        extra={"rule": moment, "expected": "a time, such as 2026-01-31T12:00:00.000Z"},
+        extra_json_schema={"format": "date-time"},
     ),
 ]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]

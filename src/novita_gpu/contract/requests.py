@@ -1,9 +1,9 @@
 """What a caller may send, in bodies and queries."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, convert, field
 from msgspec.structs import replace
 
 from novita_gpu.contract.check import Request, at_least_one, exactly_one
@@ -12,6 +12,7 @@ from novita_gpu.contract.fields import (
     ExposedPort,
     ImageUrl,
     Moment,
+    MomentText,
     Name,
     PortNumber,
     Price,
@@ -41,6 +42,7 @@ from novita_gpu.hidden import Secret
 MAX_PORTS = 15
 MAX_ENVS = 100
 MAX_STORAGES = 30
+IDLE_MINUTES_AT_MOST = 10_080
 
 
 class PortRequest(Request, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ class AutoStopRequest(Request, frozen=True, kw_only=True):
     """When the machine is stopped for idleness; what is left out is as configured. `null` takes a limit away."""
 
     enabled: bool | None = None
-    idle_minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+    idle_minutes: Annotated[int, Meta(ge=1, le=IDLE_MINUTES_AT_MOST)] | None = None
     activity: Activity | None = None
     max_lifetime_minutes: Annotated[int, Meta(ge=1, le=525_600)] | UnsetType | None = UNSET
     pinned_until: Moment | UnsetType | None = UNSET
@@ -256,7 +258,11 @@ class PatchInstance(Request, frozen=True, kw_only=True):
 
 
 class LastUsed(Request, frozen=True, kw_only=True):
-    last_used_at: Annotated[Moment, Meta(description="Now, when left out.")] | None = None
+    last_used_at: Annotated[MomentText, Meta(description="Now, when left out.")] | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        return convert(self.last_used_at, datetime | None)
 
 
 class StopAll(Request, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from novita_gpu.contract.fields import Time, Usd, time_text
+from novita_gpu.contract.fields import Time, Usd, host_alone, time_text
 from novita_gpu.domain.activity import Heard
 from novita_gpu.domain.bill import spent
 from novita_gpu.domain.events import Event, EventType
@@ -125,7 +125,10 @@ class InstanceView(View, frozen=True, kw_only=True):
     readiness: ReadinessView
     spot: SpotView | None = None
     auto_stop: AutoStopView
-    webhook_url: str | None = None
+    webhook_url: (
+        Annotated[str, Meta(description="Whole in the answer for one instance, with `operate`; else its host alone.")]
+        | None
+    ) = None
     created_at: Time
     started_at: Time | None = None
     ready_at: Time | None = None
@@ -226,7 +229,10 @@ def instance_view(
     secrets: bool = False,
     as_of: datetime | None = None,
 ) -> InstanceView:
-    """Section 2.3. `secrets` shows the password; the cost runs until `as_of`, else until the last change."""
+    """Section 2.3. `secrets` shows the password and the whole receiver.
+
+    The cost runs until `as_of`, else until the last change.
+    """
     now_is = status(record)
     offer = record.offer if record.machine or record.open_attempt else None
     spec = record.spec
@@ -260,7 +266,7 @@ def instance_view(
         readiness=_readiness(record.run.readiness if now_is in PROBED else Readiness()),
         spot=_spot(record),
         auto_stop=_auto_stop(record, heard, idle),
-        webhook_url=record.webhook_url,
+        webhook_url=record.webhook_url if secrets or not record.webhook_url else host_alone(record.webhook_url),
         created_at=time_text(record.created_at),
         started_at=_time(record.started_at),
         ready_at=_time(record.ready_at),

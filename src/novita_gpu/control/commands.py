@@ -167,12 +167,15 @@ class Commands:
         await self._bell.ring(record.id)
         return record
 
-    async def touch(self, ref: str, at: datetime | None) -> tuple[Record, datetime]:
-        """A sign of life. Never moves backwards; refused once a stop or delete is under way or done."""
+    async def touch(self, ref: str, at: datetime | None, told: str | None = None) -> tuple[Record, datetime]:
+        """A sign of life. Never moves backwards; refused once a stop or delete is under way or done.
+
+        `told`: the time in the caller's own words.
+        """
         record, now = await self.resolve(ref), self._now()
         if at and not record.created_at - TOLD_TO < at <= now + AHEAD:
             message = "Must not be before the instance's creation, nor more than 60 s ahead."
-            raise Invalid(Fault(field="lastUsedAt", message=message, value=at.isoformat()))
+            raise Invalid(Fault(field="lastUsedAt", message=message, value=told))
         try:
             return record, await self._store.records.touch(record.id, at or now)
         except NotRunning:

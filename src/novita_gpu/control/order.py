@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from novita_gpu.cloud.base import CloudError, NotFound, Template
 from novita_gpu.contract import CreateInstance
 from novita_gpu.control.catalogue import Catalogue
-from novita_gpu.domain.errors import Fault, Invalid, Missing, Refused, Unavailable
+from novita_gpu.domain.errors import Fault, Invalid, Missing, Refused
 from novita_gpu.domain.limits import UNLIMITED, Limits
 from novita_gpu.domain.money import price_limit, price_text
 from novita_gpu.domain.offers import Product, Ranking, Rule, is_named, rank
@@ -47,8 +47,8 @@ class Orders:
     async def quote(self, request: CreateInstance, allowed: Sequence[str] = ()) -> Quote:
         """`allowed`: the only regions that the caller's key may use, if any are named.
 
-        Raises `Invalid` (all faults at once), `Missing` for a template, credential or product, `Unavailable`, and
-        `Refused` for regions that are not allowed.
+        Raises `Invalid` (all faults at once), `Missing` for a template, credential or product, `Refused` for regions
+        that are not allowed, and the cloud's errors when a template cannot be read.
         """
         regions = await self._regions(request)
         template = await self._template(request)
@@ -110,6 +110,7 @@ class Orders:
         return Regions(clusters=known.value)
 
     async def _template(self, request: CreateInstance) -> Template | None:
+        """Never an old one: what it says is kept for as long as the instance lives. Raises the cloud's errors."""
         template_id = request.template
         if template_id is None:
             return None
@@ -119,12 +120,6 @@ class Orders:
             raise Missing(
                 "TEMPLATE_NOT_FOUND", f"There is no template {template_id}. Check the id in the cloud's console."
             ) from None
-        except CloudError as error:
-            raise Unavailable(
-                "NOVITA_API_ERROR",
-                "The cloud cannot be asked for the template now. Nothing was stored; try again, or give imageUrl.",
-                retry_after=error.retry_after,
-            ) from error
 
     async def _require_credential(self, template: Template | None) -> None:
         """Of our own templates: what an official one names is not in our list."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from novita_gpu.cloud.metered import Metered
 from novita_gpu.cloud.novita import Novita
+from novita_gpu.cloud.wire import root_of
 from novita_gpu.control.catalogue import Catalogue
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.utilisation import Utilisation
@@ -107,8 +108,8 @@ def api_key(settings: Settings) -> str:
 
 async def _bind(store: Store, settings: Settings) -> None:
     """A store belongs to one cloud. Records of another would be taken for machines that are gone."""
-    root = settings.novita_api_base_url.rstrip("/")
-    kept = await store.facts.first("cloud-root", root)
+    root = settings.novita_api_base_url
+    kept = root_of(await store.facts.first("cloud-root", root))
     if kept != root:
         fault = f"this store belongs to {kept}; use another DATA_DIR or REDIS_URL for {root}"
         raise WrongSettings([("NOVITA_API_BASE_URL", fault)])

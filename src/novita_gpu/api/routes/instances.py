@@ -142,8 +142,8 @@ async def change(request: Asked) -> ASGIResponse:
 )
 async def touch(request: Asked) -> ASGIResponse:
     body, parts = await given(request, LastUsed), desk_of(request).parts
-    record, latest = await parts.commands.touch(ref_of(request), body.last_used_at)
-    moved = latest <= (body.last_used_at or parts.now())
+    record, latest = await parts.commands.touch(ref_of(request), body.at, body.last_used_at)
+    moved = latest <= (body.at or parts.now())
     view = LastUsedView(
         instance_id=record.id,
         last_used_at=time_text(latest),
