@@ -14,7 +14,7 @@ from novita_gpu.control.meeting import Meeting, Met
 from novita_gpu.control.parting import PARTED, known_by, part
 from novita_gpu.control.sides import TwoSides
 from novita_gpu.domain.events import Cause, EventType
-from novita_gpu.domain.instance import CloudId, Record, Wish
+from novita_gpu.domain.instance import CloudId, Failure, Record, Wish
 from novita_gpu.domain.learn import Learned, Note
 from novita_gpu.domain.spec import AutoStop
 from novita_gpu.placement import new_id
@@ -151,9 +151,11 @@ async def test_t9_what_two_saw_while_they_were_apart_is_one_event(valkey_url: st
     async with apart(valkey_url) as one, open_store(valkey_url, prefix=new_prefix()) as private:
         other = Apart(one.shared, private)
         other.shared_journal, other.private_journal = (Journal(s, Rung(), new_id, None) for s in (one.shared, private))
-        (record,) = await one.parted(replace(running(), webhook_url=HOOK))
+        record, busy = await one.parted(replace(running(), webhook_url=HOOK), new_record("busy"))
         (before,) = await pending(one.shared)
         await part(known_by(one.shared, {}, alone=False), private, "s2", T0)
+        for number in range(20):  # the one has told much more by then, and counts further
+            await other.moved(busy, failure=Failure(code="X", message="x", at=T0) if number % 2 else None)
         seen = replace(record.run, ready_at=at(62))
         for side in (one, other):
             await side.moved(record, run=seen, ready_at=at(62))
