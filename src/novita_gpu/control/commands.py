@@ -278,6 +278,7 @@ class Commands:
                 raise _refusal(verb, record)
             if answer is not Response.BEGIN:
                 began = answer is Response.SAME
+                await self._note(record, caller)
                 text = f"{verb} is already under way." if began else f"It is already {status(record)}."
                 return Outcome(accepted=_accepted(record, text), began=began)
             after = replace(
@@ -297,6 +298,12 @@ class Commands:
             return outcome
 
         return await self._guarded(ref, wish)
+
+    async def _note(self, record: Record, caller: Caller) -> None:
+        """While the shared store is out what seems so may be otherwise there: that it was asked for counts then."""
+        if record.base is not None and record.wants is not Wish.RUNNING:
+            asked = replace(record, generation=record.generation + 1)
+            await self._journal.write(self._journal.change(record, asked, caller.cause, self._now()))
 
     async def _guarded(self, ref: str, act: Callable[[Record], Awaitable[T]]) -> T:
         """Decides anew as long as the record moves on under the decision."""
