@@ -171,6 +171,20 @@ async def test_t9_what_two_saw_while_they_were_apart_is_one_event(valkey_url: st
         await forget(private)
 
 
+async def test_what_was_told_before_and_not_heard_here_is_not_told_again(valkey_url: str) -> None:
+    """This process was behind when the store went, and had told something itself that was later."""
+    async with apart(valkey_url) as two:
+        first = await two.write(two.shared_journal, None, replace(running(), webhook_url=HOOK))
+        other = await two.write(two.shared_journal, None, new_record("later"))
+        seen = replace(first.run, ready_at=at(62))
+        await two.moved_there(first, run=seen, ready_at=at(62))
+        behind = replace(known_by(two.shared, {}, alone=True), records=(first, other), sequence=500)
+        await part(behind, two.private, "s1", T0)
+        await two.moved(first, run=seen, ready_at=at(62))
+        await two.meet()
+        assert [type_ for _, type_ in await two.told(first)] == ["instance.running", "instance.ready"]
+
+
 async def test_what_two_people_changed_while_they_were_apart_is_two_events(valkey_url: str) -> None:
     async with apart(valkey_url) as one, open_store(valkey_url, prefix=new_prefix()) as private:
         other = Apart(one.shared, private)

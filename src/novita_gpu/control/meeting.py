@@ -51,7 +51,6 @@ class Meeting:
         self._requests = SameRequest(private, shared, journal, now)
         self._events: dict[InstanceId, list[Event]] = defaultdict(list)
         self._open: dict[str, list[Delivery]] = defaultdict(list)
-        self._parted_at = 0  # the sequence that was the last then
 
     async def meet(self) -> Met:
         """Raises the stores' errors; what was written by then is not written again."""
@@ -80,7 +79,6 @@ class Meeting:
                 break
         after = 0
         while events := await self._private.events.read(after, PAGE):
-            self._parted_at = self._parted_at or events[0].sequence - 1
             for event in events:
                 if event.instance_id:
                     self._events[event.instance_id].append(event)
@@ -151,12 +149,11 @@ class Meeting:
         return self._told(theirs, change.after, [*events, *change.events], change.deliveries)
 
     async def _untold(self, instance: InstanceId) -> list[Event]:
-        """Events of this time that the shared store does not have, by an earlier try or from another who was away.
-
-        Others may have counted less far meanwhile than we: what is theirs is looked for from the begin of this time on.
+        """Events of this time that the shared store does not have: by an earlier try, from another who was away, or of
+        before, unheard here. So the whole timeline is looked at.
         """
         ours = self._events[instance]
-        after, known = self._parted_at, set[str]()
+        after, known = 0, set[str]()
         while ours and (page := await self._shared.events.read(after, PAGE, instance_id=instance)):
             known |= {event.id for event in page}
             after = page[-1].sequence
