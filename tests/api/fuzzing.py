@@ -61,6 +61,8 @@ schema: Any = schemathesis.openapi.from_dict(without_security(SPEC)).exclude(  #
 )
 # A valid request may well be refused: the name is taken, the cursor of another list, the wait over.
 NOT_ASKED = cast("list[Any]", CHECKS.get_by_names(["positive_data_acceptance"]))
+# A delete of an instance is a wish, which comes about later; then it is told as deleted for days.
+OF_INSTANCES = [*NOT_ASKED, *cast("list[Any]", CHECKS.get_by_names(["use_after_free"]))]
 
 
 def headers_of(caller: str) -> dict[str, str]:
@@ -82,7 +84,8 @@ def check(case: Any, response: Any, caller: str, recorder: Any = None) -> None:
         assert response.status_code == refused, f"{case.method} {case.path} as {caller}: {response.status_code}"
     elif needed:
         assert response.status_code != 401
-    case.validate_response(response, excluded_checks=NOT_ASKED, recorder=recorder)
+    excluded = OF_INSTANCES if case.path.startswith("/api/instances/{id}") else NOT_ASKED
+    case.validate_response(response, excluded_checks=excluded, recorder=recorder)
 
 
 def send(case: Any, root: str, caller: str) -> Any:
