@@ -1,6 +1,7 @@
 """What reads are answered from: everything in memory, kept true by the feed."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from novita_gpu.domain.instance import CloudId, InstanceId
 from novita_gpu.store import Store, open_store
 from novita_gpu.store.api_keys import ApiKeys
 from novita_gpu.store.base import Change, Unavailable
-from novita_gpu.store.feed import INCARNATION
+from novita_gpu.store.feed import INCARNATION, Feed, News
 from novita_gpu.store.index import Filter
 from novita_gpu.store.records import Records
 from novita_gpu.store.view import LAST_PAUSE_S, MISSES_PER_SECOND, View
@@ -208,6 +209,48 @@ async def test_what_happens_while_everything_is_loaded_is_not_lost(store: Store)
     await view.load()
     assert {record.id: record.revision for record in view.all()} == {old.id: 2, fresh.id: 1}
     assert view.activity(old.id) == after(5)
+
+
+class Turning(Feed):
+    """The wire is turned to another server when news have come, before anything is done with them."""
+
+    turn: Callable[[], Awaitable[None]] | None = None
+
+    async def wait(self, after: int, block_s: float = BLOCK_AT_MOST_S) -> list[News]:
+        news = await super().wait(after, block_s)
+        if news and self.turn:
+            turn, self.turn = self.turn, None
+            await turn()
+        return news
+
+
+async def test_t2_what_the_server_told_before_that_it_was_turned_to_is_not_missed(valkey_url: str, prefix: str) -> None:
+    """Its numbers may go on from those of the one before: then its news looked like more of the same."""
+    here, there = (valkey_url.replace("db=0", f"db={number}") for number in (1, 0))
+    assert here != there
+    async with open_store(here, prefix=prefix) as store, open_store(there, prefix=prefix) as shared:
+        feed = Turning(store.wire, store.keys)
+        view = View(store.records, feed, store.facts, store.api_keys, now=lambda: NOON, monotonic=time.monotonic)
+        told = [await shared.records.commit(creation(new_record(f"there-{number}"))) for number in range(2)]
+        await store.records.commit(creation(new_record("here")))
+
+        async def turn() -> None:
+            await store.wire.turn_to(there)
+
+        follower = asyncio.create_task(view.follow())
+        await view.first_load()
+        feed.turn = turn
+        async with open_store(here, prefix=prefix) as beside:
+            await beside.records.commit(creation(new_record("news")))
+            await until(lambda: feed.turn is None)
+            for number in range(2, 40):  # as long as news keep coming, nobody asks whose they are
+                told += [await shared.records.commit(creation(new_record(f"there-{number}")))]
+            await soon(view.changed(told[-1].id, 0))
+            assert [view.get(record.id) for record in told] == told
+            await forget(beside)
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+        await forget(shared)
 
 
 class Emptied(ApiKeys):

@@ -167,7 +167,7 @@ class View:
 
     async def load(self) -> None:
         """Loads everything. Raises `Unavailable` with what is here left as it was."""
-        self._arrived = {}
+        self._arrived, turns = {}, self._records.turns
         try:
             incarnation = await self._facts.first(INCARNATION, uuid4().hex)
             number = (await self._feed.position()).number
@@ -188,7 +188,7 @@ class View:
         finally:
             self._arrived = None
         self._index, self._incarnation, self._number = index, incarnation, number
-        self._turns = self._records.turns
+        self._turns = turns
         self._activities = activities
         self._api_keys.take(keys)
         self.sequence = sequence
@@ -203,7 +203,7 @@ class View:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                if not self.loaded or self._lost_at is not None:
+                if not self.loaded or self._lost_at is not None or self._is_turned:
                     await self._catch_up()
                 await self._listen()
                 pause = FIRST_PAUSE_S
@@ -215,9 +215,14 @@ class View:
     async def _catch_up(self) -> None:
         if not self.loaded:
             await self.load()
-        elif not await self._continues():
+        elif self._is_turned or not await self._continues():
             await self._reload()
         self._lost_at = None
+
+    @property
+    def _is_turned(self) -> bool:
+        """To another server since this was loaded: its numbers may go on from those of the one before."""
+        return self._turns != self._records.turns
 
     async def _listen(self) -> None:
         """One reading of the feed. An idle plane asks twice in `BLOCK_AT_MOST_S`."""
@@ -237,7 +242,7 @@ class View:
     async def _reload(self) -> None:
         """The same server with another store on it has lost what was there: that is still here."""
         incarnation = (await self._feed.position()).incarnation
-        is_emptied = incarnation != self._incarnation and self._turns == self._records.turns
+        is_emptied = incarnation != self._incarnation and not self._is_turned
         if is_emptied and self._on_emptied:
             await self._on_emptied()
         await self.load()
