@@ -1,12 +1,13 @@
 """What a person does in a browser, on a whole service with a simulated cloud behind it."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.plane import KEY, PRODUCT, Service, serving
+from tests.plane import KEY, PRODUCT, Service, eventually, serving
 from tests.ui.dashboard import Seat, seated
 from tests.valkey import new_prefix
 from tests.webhooks.receiver import Receiver
@@ -202,12 +203,14 @@ async def test_an_endpoint_is_registered_and_its_secret_shown_once(seat: Seat, r
 
 async def test_how_busy_its_gpus_were_is_plotted(browser: Browser, valkey_url: str, tmp_path: Path) -> None:
     async with serving(tmp_path, redis_url=valkey_url, prefix=new_prefix()) as service:
+        service.cloud.control.post("metrics", instanceId="*", gpu=83.0, gpuMemory=41.0)
         await service.ready("busy")
         async with seated(browser, service.root, KEY) as seat:
             await seat.goes("/ui/instances/busy")
             await seat.sees("Nothing was measured yet", "#use")
-        service.cloud.control.post("metrics", instanceId="*", gpu=83.0, gpuMemory=41.0)
         service.cloud.control.post("clock", advance=120)  # the cloud tells it a minute late
+        ran = time.time()
+        await eventually(lambda: int(time.time()) > ran)  # and by whole seconds
         async with seated(browser, service.root, KEY) as seat:
             page = (await seat.goes("/ui/instances/busy")).page
             await page.get_by_role("button", name="6 h", exact=True).click()
