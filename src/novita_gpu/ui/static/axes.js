@@ -1,6 +1,19 @@
 // What all plots have in common. uPlot draws; the colours are the page's.
+import { every } from "./dom.js";
+
 export const HEIGHT = 140;
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// Buttons for how far back, of which one is pressed.
+export function onSpan(told) {
+  const buttons = every("[data-hours]");
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      for (const each of buttons) each.setAttribute("aria-pressed", String(each === button));
+      told(Number(button.dataset.hours));
+    });
+  }
+}
 
 // Time below, by the clock, and at midnight by the day; `label` writes what is beside.
 export function axes(label) {

@@ -1,7 +1,7 @@
 // Running instances and burn over time, with what happened on the line. uPlot draws; the colours are the page's.
 import { get, query } from "./api.js";
-import { HEIGHT, axes, colour, ready } from "./axes.js";
-import { el, every, fill, find, say } from "./dom.js";
+import { HEIGHT, axes, colour, onSpan, ready } from "./axes.js";
+import { el, fill, find, say } from "./dom.js";
 import { many, perHour } from "./format.js";
 import { stream } from "./stream.js";
 import { exact, now } from "./time.js";
@@ -25,7 +25,10 @@ export class Plots {
   #plots = [];
 
   begin() {
-    for (const button of every("[data-hours]")) button.addEventListener("click", () => this.#goBack(button));
+    onSpan((hours) => {
+      this.#hours = hours;
+      this.load().catch(() => {});
+    });
     stream.on("told", (event) => this.#heard(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw(true));
     new ResizeObserver(() => this.#fit()).observe(find("#running"));
@@ -54,12 +57,6 @@ export class Plots {
     const words = `${event.data.instance?.name ?? ""} ${event.type.split(".")[1].replaceAll("_", " ")}`;
     this.#marks.push({ at: Date.parse(event.timestamp) / 1000, colour: MARKS[event.type], words });
     if (this.#marks.length > 2 * EVENTS) this.#marks.splice(0, EVENTS);
-  }
-
-  #goBack(button) {
-    this.#hours = Number(button.dataset.hours);
-    for (const each of every("[data-hours]")) each.setAttribute("aria-pressed", String(each === button));
-    this.load().catch(() => {});
   }
 
   #draw(anew = false) {

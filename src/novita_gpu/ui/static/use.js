@@ -1,7 +1,7 @@
 // How busy the GPUs of an instance were, as the cloud measures it.
 import { get, query } from "./api.js";
-import { HEIGHT, axes, colour, ready } from "./axes.js";
-import { el, every, fill, find, say } from "./dom.js";
+import { HEIGHT, axes, colour, onSpan, ready } from "./axes.js";
+import { el, fill, find, say } from "./dom.js";
 import { RUNS } from "./format.js";
 import { exact } from "./time.js";
 
@@ -16,7 +16,10 @@ export class Use {
   #plot = null;
 
   begin() {
-    for (const button of every("[data-use]")) button.addEventListener("click", () => this.#goBack(button));
+    onSpan((hours) => {
+      this.#hours = hours;
+      this.#load();
+    });
     setInterval(() => document.hidden || !this.#runs || this.#load(), AGAIN_MS);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#plot && this.#draw());
     new ResizeObserver(() => this.#plot?.setSize({ width: find("#use").clientWidth, height: HEIGHT })).observe(find("#use"));
@@ -28,12 +31,6 @@ export class Use {
     if (this.#id === instance.id && runs === this.#runs) return;
     this.#id = instance.id;
     this.#runs = runs;
-    this.#load();
-  }
-
-  #goBack(button) {
-    this.#hours = Number(button.dataset.use);
-    for (const each of every("[data-use]")) each.setAttribute("aria-pressed", String(each === button));
     this.#load();
   }
 
