@@ -26,6 +26,7 @@ from novita_gpu.contract import api_keys as made
 from novita_gpu.contract import catalogue as offered
 from novita_gpu.contract import comprehensive, sync
 from novita_gpu.contract import costs as spent
+from novita_gpu.contract import events as happened
 from novita_gpu.contract import idle as told
 from novita_gpu.contract import recovery as taken
 from novita_gpu.contract import settings as set_
@@ -96,9 +97,9 @@ PAIRS: list[tuple[type[Struct], type[Struct]]] = [
     (sync.AdoptedView, answers.Adopted),
     (sync.SyncFault, answers.SyncFault),
     (sync.SyncReport, answers.Synced),
-    (seen.EventData, answers.EventData),
-    (seen.EventView, answers.Event),
-    (seen.EventList, answers.EventPage),
+    (happened.EventData, answers.EventData),
+    (happened.EventView, answers.Event),
+    (happened.EventList, answers.EventPage),
     (offered.PlaceView, catalogue.Place),
     (offered.PriceView, catalogue.Price),
     (offered.ProductView, catalogue.Product),

@@ -3,6 +3,7 @@
 from novita_gpu.contract.answers import answer_of, encode
 from novita_gpu.contract.check import Request, Unreadable, check, read_json, read_query
 from novita_gpu.contract.comprehensive import ComprehensiveRow, ComprehensiveView, SourcesView, TimingView
+from novita_gpu.contract.events import EventList, EventView, event_view, instance_of
 from novita_gpu.contract.fields import ROUTE_WORDS, time_text
 from novita_gpu.contract.health import (
     AutoStopHealth,
@@ -40,15 +41,11 @@ from novita_gpu.contract.views import (
     BulkRow,
     BulkView,
     ErrorView,
-    EventList,
-    EventView,
     InstanceList,
     InstanceView,
     LastUsedView,
     Outcome,
     View,
-    event_view,
-    instance_of,
     instance_view,
 )
 

@@ -23,6 +23,7 @@ from novita_gpu.control.ceilings import Ceilings, agreed, agreed_recovery
 from novita_gpu.control.elsewhere import Elsewhere
 from novita_gpu.control.journal import Journal
 from novita_gpu.control.order import Orders, Quote
+from novita_gpu.control.refusals import no_heartbeat, refusal, taken
 from novita_gpu.domain.advice import promise
 from novita_gpu.domain.answers import new_run
 from novita_gpu.domain.api_key import FREE, KeyLimits, Owner
@@ -36,7 +37,7 @@ from novita_gpu.domain.money import compute_rate, price_text
 from novita_gpu.domain.recovery import without_recovery
 from novita_gpu.domain.spec import AutoStop, HealthCheck, OnStartCapacity, Recovery
 from novita_gpu.domain.value import Value
-from novita_gpu.domain.wishes import REFUSAL_CODES, Response, Verb, response
+from novita_gpu.domain.wishes import Response, Verb, response
 from novita_gpu.store import Store
 from novita_gpu.store.base import Answer, Claim, ClaimLost, NameTaken, NotRunning, OverLimit, Stale
 
@@ -179,7 +180,7 @@ class Commands:
         try:
             return record, await self._store.records.touch(record.id, at or now)
         except NotRunning:
-            raise _no_heartbeat(await self.resolve(record.id)) from None
+            raise no_heartbeat(await self.resolve(record.id)) from None
 
     async def stop_all(self, *, dry_run: bool, caller: Caller) -> list[BulkRow]:
         """Stops everything that bills or is about to: whatever is wanted running and has not failed."""
@@ -275,10 +276,11 @@ class Commands:
         async def wish(record: Record) -> Outcome:
             answer = response(verb, status(record))
             if answer is Response.REFUSE:
-                raise _refusal(verb, record)
+                raise refusal(verb, record)
             if answer is not Response.BEGIN:
                 began = answer is Response.SAME
-                await self._note(record, caller)
+                if not began:
+                    await self._note(record, caller)
                 text = f"{verb} is already under way." if began else f"It is already {status(record)}."
                 return Outcome(accepted=_accepted(record, text), began=began)
             after = replace(
@@ -388,31 +390,3 @@ def _refuse_foreign(record: Record, caller: Caller) -> None:
     if caller.limits != FREE and (record.owner is None or record.owner.key != caller.key_id):
         text = f"The key {caller.actor} has limits, and starts only what it created; {record.name} is another's."
         raise Refused("FORBIDDEN", text)
-
-
-def taken(name: str, owner: InstanceId) -> Conflicting:
-    return Conflicting(
-        "INSTANCE_ALREADY_EXISTS",
-        f"The name {name} belongs to a living instance. Choose another, or delete that one.",
-        details={"name": name, "instanceId": owner},
-    )
-
-
-def _no_heartbeat(record: Record) -> Conflicting:
-    now = status(record)
-    is_gone = response(Verb.START, now) is Response.REFUSE
-    todo = "it is gone for good. Create a new one." if is_gone else "start it to use it."
-    details = {"instanceId": record.id, "status": now}
-    return Conflicting("INSTANCE_NOT_RUNNING", f"{record.name} is {now}; {todo}", details=details)
-
-
-def _refusal(verb: Verb, record: Record) -> Conflicting:
-    now = status(record)
-    todo = (
-        "It is gone for good; create a new one." if now in {Status.DELETING, Status.DELETED} else "Wait, or start it."
-    )
-    return Conflicting(
-        REFUSAL_CODES[verb],
-        f"{record.name} is {now}; it cannot be asked to {verb}. {todo}",
-        details={"instanceId": record.id, "status": now},
-    )

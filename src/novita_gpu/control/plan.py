@@ -6,9 +6,10 @@ from datetime import datetime
 from novita_gpu.contract import CreateInstance, time_text
 from novita_gpu.contract.costs import OfferView, PassedOverView, PlanView, RefusalView, SpendView
 from novita_gpu.control.ceilings import agreed, agreed_recovery
-from novita_gpu.control.commands import Defaults, dearest, taken
+from novita_gpu.control.commands import Defaults, dearest
 from novita_gpu.control.costs import Costs, burn, limits_view, there
 from novita_gpu.control.order import Orders, Quote
+from novita_gpu.control.refusals import taken
 from novita_gpu.domain.advice import may_cost, promise
 from novita_gpu.domain.api_key import Owner
 from novita_gpu.domain.errors import Problem
