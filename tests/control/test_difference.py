@@ -27,7 +27,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "recovery.imageRepository": ("registry.example/team/image", "registry.example/team/image"),
     "recovery.imageAuthId": ("auth-1", "auth-1"),
     "onStartCapacity": (OnStartCapacity.FAIL, "fail"),
-    "webhookUrl": (f"https://hooks.example/{SECRET}?token={SECRET}", "hooks.example"),
+    "webhookUrl": (f"https://hooks.example/{SECRET}?token={SECRET}", "https://hooks.example/***"),
 }
 
 
@@ -70,4 +70,6 @@ def test_what_is_taken_away_is_told_and_what_stays_is_not() -> None:
 
 def test_another_path_at_the_same_host_is_a_change() -> None:
     before = given.ready(webhook_url="https://hooks.example/a")
-    assert difference(before, replace(before, webhook_url="https://hooks.example/b")) == {"webhookUrl": "hooks.example"}
+    assert difference(before, replace(before, webhook_url="https://hooks.example/b")) == {
+        "webhookUrl": "https://hooks.example/***"
+    }

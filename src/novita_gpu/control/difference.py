@@ -1,13 +1,13 @@
 """What a change of policy says of itself: each field that changed as the API names it, with its new value."""
 
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from novita_gpu.contract import time_text
+from novita_gpu.contract.fields import host_alone
 from novita_gpu.domain.instance import Record
 
 NOTHING = "none"
-# Of an address only the host is told: path and query may be what lets somebody in there.
+# Path and query may be what lets somebody in there.
 _ADDRESSES = frozenset({"webhookUrl"})
 
 
@@ -47,6 +47,6 @@ def _shown(name: str, value: object) -> str:
         case datetime():
             return time_text(value)
         case str() if name in _ADDRESSES:
-            return urlsplit(value).hostname or NOTHING
+            return host_alone(value)
         case _:
             return str(value)
